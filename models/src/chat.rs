@@ -1,0 +1,111 @@
+//! The seam to a chat model: messages in, text out, whole or as a stream.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The operator's instructions.
+    System,
+    /// The person asking, and the passages as data.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// One generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The conversation so far, oldest first.
+    pub messages: Vec<Message>,
+    /// Most tokens to generate.
+    pub max_tokens: u32,
+    /// 0 (deterministic) to 2.
+    pub temperature: f32,
+    /// Passed on where the provider supports it.
+    pub seed: Option<u64>,
+    /// Generation ends before any of these.
+    pub stop: Vec<String>,
+}
+
+/// Why a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model was done.
+    Stop,
+    /// `max_tokens` was reached: the text is cut.
+    Length,
+    /// The provider withheld the rest.
+    ContentFilter,
+    /// Anything else the provider names.
+    Other,
+}
+
+/// Tokens of one call as the provider counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+}
+
+/// A whole generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatReply {
+    /// The text.
+    pub text: String,
+    /// Why it ended.
+    pub finish: FinishReason,
+    /// What it used; `None` where the provider does not say.
+    pub usage: Option<Usage>,
+    /// The model that answered, as the provider names it.
+    pub model: String,
+}
+
+/// One event of a streamed generation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChatEvent {
+    /// More text; never empty.
+    Token(String),
+    /// The provider said that it ended and why: the last event. A stream that closes without it was cut, and yields an
+    /// error instead.
+    Done {
+        /// Why it ended.
+        finish: FinishReason,
+        /// What it used, where the provider says.
+        usage: Option<Usage>,
+    },
+}
+
+/// A chat model.
+#[async_trait]
+pub trait ChatModel: Send + Sync + 'static {
+    /// The name a configuration uses.
+    fn name(&self) -> &str;
+
+    /// Tokens the model can read and write together.
+    fn context_tokens(&self) -> usize;
+
+    /// The whole reply, within the model's total deadline.
+    async fn complete(&self, request: &ChatRequest) -> Result<ChatReply>;
+
+    /// Events as they come. The stream ends after exactly one [`ChatEvent::Done`] or one `Err`. Dropping it closes the
+    /// connection to the provider.
+    async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>>;
+}

@@ -1,0 +1,71 @@
+//! The seam between text and vectors.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::tokens::TokenCounter;
+
+/// Which side of a search a text stands on: asymmetric models put a different prefix before each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextKind {
+    /// What a user asks.
+    Query,
+    /// What is searched.
+    Passage,
+}
+
+/// Names everything that decides the bits of a vector: model checksum, pooling, normalisation, quantisation and
+/// kernel class. Two vectors may be compared only if their fingerprints are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(pub String);
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an embedder is.
+#[derive(Debug, Clone)]
+pub struct EmbedderInfo {
+    /// The name a configuration uses, e.g. `all-MiniLM-L6-v2` or `all-MiniLM-L6-v2/int8`.
+    pub name: String,
+    /// Components per vector.
+    pub dimension: usize,
+    /// Tokens the model reads, special tokens included; the rest is cut and reported as truncated.
+    pub max_tokens: usize,
+    /// See [`Fingerprint`].
+    pub fingerprint: Fingerprint,
+}
+
+/// One text's vector, L2-normalised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// `dimension` finite components, norm 1 (a text of no tokens still has a vector).
+    pub vector: Vec<f32>,
+    /// Tokens the model saw, special tokens included.
+    pub tokens: usize,
+    /// Tokens that did not fit and were not seen.
+    pub truncated: usize,
+}
+
+/// Text in, vectors out.
+///
+/// A local implementation returns the same bits for the same text whatever the batch, the order and the number of
+/// threads. Dropping the future cancels texts that were not started.
+#[async_trait]
+pub trait Embedder: Send + Sync + 'static {
+    /// What this embedder is; constant over its life.
+    fn info(&self) -> &EmbedderInfo;
+
+    /// Counts tokens as this model does.
+    fn counter(&self) -> Arc<dyn TokenCounter>;
+
+    /// One [`Embedding`] per text, in the same order; an empty slice gives an empty vector without a call.
+    async fn embed(&self, kind: TextKind, texts: &[&str]) -> Result<Vec<Embedding>>;
+}

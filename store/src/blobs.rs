@@ -1,0 +1,37 @@
+//! The original bytes of documents, kept under the hash of their content.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::document::ContentHash;
+use crate::error::Result;
+use crate::scope::TenantId;
+
+mod local;
+
+pub use local::LocalBlobs;
+
+/// A content-addressed store of bytes, one name space per tenant: equal bytes of two tenants are two blobs, so that
+/// neither learns what the other holds.
+#[async_trait]
+pub trait Blobs: Send + Sync + 'static {
+    /// Stores a stream of at most `max_bytes` and returns hash and length after the bytes are synced to disk and their
+    /// name is durable. Storing what is there already is harmless. More than `max_bytes` is `Invalid` and leaves
+    /// nothing behind; a full disk is `Unavailable`.
+    async fn put(
+        &self,
+        tenant: &TenantId,
+        bytes: BoxStream<'static, std::io::Result<Bytes>>,
+        max_bytes: u64,
+    ) -> Result<(ContentHash, u64)>;
+
+    /// The bytes, checked against the hash: `NotFound` if absent, `Corrupt` if they changed.
+    async fn get(&self, tenant: &TenantId, hash: &ContentHash) -> Result<Bytes>;
+
+    /// Removes a blob; one that is not there is removed already.
+    async fn delete(&self, tenant: &TenantId, hash: &ContentHash) -> Result<()>;
+
+    /// Every blob of a tenant, in ascending order of hash.
+    async fn list(&self, tenant: &TenantId) -> Result<Vec<ContentHash>>;
+}

@@ -1,0 +1,4 @@
+//! A local folder of blobs.
+/// A local folder of blobs.
+#[derive(Debug)]
+pub struct LocalBlobs;

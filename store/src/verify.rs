@@ -1,0 +1,1 @@
+//! Compares every index and blob with the catalog, and mends what differs.
