@@ -10,6 +10,7 @@ gets the same bytes. Versions of everything else are pinned in requirements.txt.
 """
 import ctypes
 import json
+import logging
 import os
 import struct
 import sys
@@ -26,6 +27,12 @@ BLUE_SKY = [101, 1996, 3712, 2003, 2630, 2651, 1012, 102]  # "The sky is blue to
 # Cosines of the first with the other two, from the model's authors' own library.
 REFERENCE = (0.7035, -0.0186)
 
+# Layer → channels of the feed-forward's inner activations that are several times larger than all others (24 beside
+# 6, on scientific abstracts). int8 gives all channels of one product the same step, so these few cost the rest
+# their precision: the int8 model multiplies them apart, in fp32. Halves the error (cosine to fp32 .9950 → .9974,
+# top-10 overlap .919 → .940) for 3 % of the speed and 0.1 MB; leaving whole products in fp32 gains no more.
+OUTLIERS = {0: [856], 1: [607], 2: [218, 1004], 3: [358]}
+
 
 def read_safetensors(path):
     """Name → float32 array. The format: u64 header length, JSON header, one raw little-endian buffer."""
@@ -41,9 +48,10 @@ def read_safetensors(path):
     return weights
 
 
-def build(weights, config):
+def build(weights, config, apart=None):
     """A BERT encoder as an ONNX model: int64 input_ids, attention_mask, token_type_ids [batch, sequence] in,
-    float last_hidden_state [batch, sequence, hidden] out. The patterns are those ONNX Runtime fuses."""
+    float last_hidden_state [batch, sequence, hidden] out. The patterns are those ONNX Runtime fuses.
+    `apart`, as OUTLIERS: the same function, with these channels of each `down` product in `…/exact` nodes."""
     from onnx import TensorProto, helper, numpy_helper
 
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
@@ -108,7 +116,19 @@ def build(weights, config):
         erf = op("Erf", [op("Div", [up, root], out + "gelu/div")], out + "gelu/erf")
         gelu = op("Mul", [up, op("Add", [erf, one], out + "gelu/add")], out + "gelu/mul")
         gelu = op("Mul", [gelu, half], out + "gelu")
-        down = linear(gelu, layer + ".output.dense", out + "down")
+        few = (apart or {}).get(i)
+        if few is None:
+            down = linear(gelu, layer + ".output.dense", out + "down")
+        else:
+            weight, bias = (weights[f"{layer}.output.dense.{end}"] for end in ("weight", "bias"))
+            keep = np.ones(weight.shape[1], np.float32)
+            keep[few] = 0
+            kept = op("Mul", [gelu, const(out + "keep", keep)], out + "kept")
+            most = op("MatMul", [kept, const(out + "down/most_t", (weight * keep).T)], out + "down/most")
+            large = op("Gather", [gelu, const(out + "few", np.array(few, np.int64))], out + "large", axis=2)
+            exact = op("MatMul", [large, const(out + "down/few_t", weight[:, few].T)], out + "down/exact")
+            down = op("Add", [const(out + "down/bias", bias), most], out + "down/biased")
+            down = op("Add", [down, exact], out + "down")
         x = norm(op("Add", [down, x], out + "residual"), layer + ".output.LayerNorm",
                  "last_hidden_state" if i == layers - 1 else out + "norm")
 
@@ -125,18 +145,24 @@ def make(weights_dir, out_dir):
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    def save(model, path):
+        with open(path, "wb") as file:
+            file.write(model.SerializeToString(deterministic=True))
+
+    logging.disable(logging.WARNING)  # advice on pre-processing, which this graph does not need
     with open(os.path.join(weights_dir, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    model = build(read_safetensors(os.path.join(weights_dir, "model.safetensors")), config)
-    onnx.checker.check_model(model)
+    weights = read_safetensors(os.path.join(weights_dir, "model.safetensors"))
     full, small = os.path.join(out_dir, "model.onnx"), os.path.join(out_dir, "model_int8.onnx")
-    with open(full, "wb") as file:
-        file.write(model.SerializeToString(deterministic=True))
-    quantize_dynamic(full, small, per_channel=True, weight_type=QuantType.QInt8)
-    # Once more, in a fixed order of bytes.
-    model = onnx.load(small)
-    with open(small, "wb") as file:
-        file.write(model.SerializeToString(deterministic=True))
+    model = build(weights, config)
+    onnx.checker.check_model(model)
+    save(model, full)
+    before = os.path.join(out_dir, "before_int8.onnx")
+    save(build(weights, config, OUTLIERS), before)
+    quantize_dynamic(before, small, per_channel=True, weight_type=QuantType.QInt8,
+                     nodes_to_exclude=[f"layer{i}/down/exact" for i in OUTLIERS])
+    os.remove(before)
+    save(onnx.load(small), small)
 
 
 def embed(session, ids):
@@ -167,8 +193,8 @@ def check(model_dir, lib_dir):
         refuse("fp32 cosines are %.4f and %.4f, should be %.4f and %.4f" % (*found, *REFERENCE))
     rounded = [embed(small, text) for text in texts]
     worst = min(float(a @ b) for a, b in zip(exact, rounded))
-    if worst < 0.985:
-        refuse(f"int8 is only {worst:.4f} (cosine) from fp32, should be about 0.995")
+    if worst < 0.99:
+        refuse(f"int8 is only {worst:.4f} (cosine) from fp32, should be about 0.997")
     # Same text, same vector: whatever was run before, with one thread or two.
     long_text = (EATING_FOOD[1:-1] * 50)[:254]
     long_text = [101, *long_text, 102]

