@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, ModelError, Result};
 use crate::tokens::TokenCounter;
 
 /// Which side of a search a text stands on: asymmetric models put a different prefix before each.
@@ -68,4 +68,23 @@ pub trait Embedder: Send + Sync + 'static {
 
     /// One [`Embedding`] per text, in the same order; an empty slice gives an empty vector without a call.
     async fn embed(&self, kind: TextKind, texts: &[&str]) -> Result<Vec<Embedding>>;
+}
+
+/// Brings a vector to L2 norm 1. `model` is named in the error.
+///
+/// # Errors
+///
+/// `Corrupt` when a component is not finite or all are zero: no direction can be read from it.
+pub(crate) fn normalize(vector: &mut [f32], model: &str) -> Result<()> {
+    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if !norm.is_finite() || norm <= f32::MIN_POSITIVE {
+        return Err(ModelError::new(
+            ErrorKind::Corrupt,
+            format!(
+                "the model {model} gave a vector without direction (zero or not finite); check its files"
+            ),
+        ));
+    }
+    vector.iter_mut().for_each(|x| *x /= norm);
+    Ok(())
 }

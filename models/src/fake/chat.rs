@@ -1,0 +1,179 @@
+//! A chat model that plays back a script, faults included.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+
+use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Usage};
+use crate::error::{ErrorKind, ModelError, Result};
+
+/// How a scripted generation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptEnd {
+    /// With a finish reason, as it should.
+    Finished(FinishReason),
+    /// The connection closes before the provider says that it is done: an `Unavailable` error.
+    Cut,
+    /// The provider reports an error of this kind.
+    Fault(ErrorKind),
+    /// Nothing more ever comes: the stream stays open. `complete` never returns either.
+    Hang,
+    /// The stream just ends, which [`ChatModel`] forbids: for testing that readers don't take it for complete.
+    Silence,
+}
+
+/// One scripted generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// What comes, piece by piece; empty pieces are left out.
+    pub tokens: Vec<String>,
+    /// How it ends.
+    pub end: ScriptEnd,
+    /// Waited before every piece and before the end.
+    pub delay: Duration,
+    /// What the provider says it used.
+    pub usage: Option<Usage>,
+}
+
+impl Script {
+    /// `text`, whole, word by word, ending with [`FinishReason::Stop`], and without usage.
+    pub fn reply(text: &str) -> Self {
+        Self {
+            tokens: text.split_inclusive(' ').map(str::to_owned).collect(),
+            end: ScriptEnd::Finished(FinishReason::Stop),
+            delay: Duration::ZERO,
+            usage: None,
+        }
+    }
+
+    /// The same with another end.
+    #[must_use]
+    pub fn ending(mut self, end: ScriptEnd) -> Self {
+        self.end = end;
+        self
+    }
+
+    /// The same with a wait before every piece.
+    #[must_use]
+    pub fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The same with usage.
+    #[must_use]
+    pub fn using(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    /// The events of this script, waits included.
+    pub(super) fn play(self) -> BoxStream<'static, Result<ChatEvent>> {
+        let delay = self.delay;
+        let mut events: Vec<Result<ChatEvent>> = self
+            .tokens
+            .into_iter()
+            .filter(|token| !token.is_empty())
+            .map(|token| Ok(ChatEvent::Token(token)))
+            .collect();
+        match self.end {
+            ScriptEnd::Finished(finish) => events.push(Ok(ChatEvent::Done { finish, usage: self.usage })),
+            ScriptEnd::Cut => events.push(Err(cut())),
+            ScriptEnd::Fault(kind) => {
+                events.push(Err(ModelError::new(kind, format!("scripted fault of kind {kind:?}"))));
+            }
+            ScriptEnd::Hang | ScriptEnd::Silence => {}
+        }
+        let played = stream::iter(events).then(move |event| async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            event
+        });
+        if self.end == ScriptEnd::Hang { played.chain(stream::pending()).boxed() } else { played.boxed() }
+    }
+}
+
+fn cut() -> ModelError {
+    ModelError::new(
+        ErrorKind::Unavailable,
+        "the chat stream closed before the model said that it was done; try again",
+    )
+}
+
+/// Plays one script per call, in order, and remembers every request. A call beyond the last script is `Unavailable`.
+#[derive(Debug)]
+pub struct ScriptedChat {
+    name: String,
+    context_tokens: usize,
+    scripts: Mutex<VecDeque<Script>>,
+    requests: Mutex<Vec<ChatRequest>>,
+}
+
+impl ScriptedChat {
+    /// A model of this name that plays `scripts`.
+    pub fn new(name: impl Into<String>, scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self {
+            name: name.into(),
+            context_tokens: 8192,
+            scripts: Mutex::new(scripts.into_iter().collect()),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// The same with another context size, in tokens.
+    #[must_use]
+    pub fn with_context(mut self, tokens: usize) -> Self {
+        self.context_tokens = tokens;
+        self
+    }
+
+    /// Every request so far, oldest first.
+    pub fn requests(&self) -> Vec<ChatRequest> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn next(&self, request: &ChatRequest) -> Result<Script> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+        let script = self.scripts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        script.ok_or_else(|| {
+            ModelError::new(
+                ErrorKind::Unavailable,
+                format!("the script of {} has ended; add a reply to it", self.name),
+            )
+        })
+    }
+}
+
+#[async_trait]
+impl ChatModel for ScriptedChat {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.context_tokens
+    }
+
+    async fn complete(&self, request: &ChatRequest) -> Result<ChatReply> {
+        let mut events = self.next(request)?.play();
+        let mut text = String::new();
+        while let Some(event) = events.next().await {
+            match event? {
+                ChatEvent::Token(token) => text.push_str(&token),
+                ChatEvent::Done { finish, usage } => {
+                    return Ok(ChatReply { text, finish, usage, model: self.name.clone() });
+                }
+            }
+        }
+        Err(cut())
+    }
+
+    async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
+        Ok(self.next(request)?.play())
+    }
+}

@@ -1,0 +1,14 @@
+//! Models behind an OpenAI-compatible HTTP endpoint: OpenAI itself, vLLM, Ollama, llama.cpp, LM Studio and others.
+
+mod approximate;
+mod chat;
+mod embedder;
+mod http;
+mod stream;
+mod wire;
+
+pub use approximate::ApproximateCounter;
+pub use chat::OpenAiChat;
+pub use embedder::OpenAiEmbedder;
+
+pub(crate) use http::{client_builder, transport_error};

@@ -1,0 +1,121 @@
+//! The chat model over `/v1/chat/completions`.
+
+use async_openai::types::chat::{
+    ChatCompletionRequestAssistantMessage, ChatCompletionRequestAssistantMessageContent,
+    ChatCompletionRequestMessage, ChatCompletionRequestSystemMessage,
+    ChatCompletionRequestSystemMessageContent, ChatCompletionRequestUserMessage,
+    ChatCompletionRequestUserMessageContent, ChatCompletionStreamOptions, CreateChatCompletionRequest,
+    StopConfiguration,
+};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use super::http::Endpoint;
+use super::stream::events;
+use super::wire::{ChatCompletion, WireUsage};
+use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role};
+use crate::error::{ErrorKind, ModelError, Result};
+use crate::registry::ChatEndpoint;
+
+/// A remote chat model. What fails before the first token is tried again within the deadline; afterwards nothing is.
+pub struct OpenAiChat {
+    config: ChatEndpoint,
+    endpoint: Endpoint,
+}
+
+impl OpenAiChat {
+    /// Calls nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a base URL or key that can't be used.
+    pub fn new(config: ChatEndpoint) -> Result<Self> {
+        let what = format!("the chat endpoint {}", config.name);
+        let endpoint =
+            Endpoint::new(what, &config.base_url, config.api_key.as_ref(), config.deadlines, config.retry)?;
+        Ok(Self { config, endpoint })
+    }
+
+    #[expect(
+        deprecated,
+        reason = "compatible servers know only the older names of the token limit and the seed"
+    )]
+    fn body(&self, request: &ChatRequest, stream: bool) -> CreateChatCompletionRequest {
+        let limit = Some(request.max_tokens);
+        // OpenAI's newer models refuse the older name, other servers ignore the newer one.
+        let (max_tokens, max_completion_tokens) =
+            if self.endpoint.is_openai() { (None, limit) } else { (limit, None) };
+        CreateChatCompletionRequest {
+            model: self.config.model.clone(),
+            messages: request.messages.iter().map(message).collect(),
+            max_tokens,
+            max_completion_tokens,
+            temperature: Some(request.temperature),
+            seed: request.seed.map(u64::cast_signed),
+            stop: (!request.stop.is_empty()).then(|| StopConfiguration::StringArray(request.stop.clone())),
+            stream: stream.then_some(true),
+            stream_options: stream.then_some(ChatCompletionStreamOptions {
+                include_usage: Some(true),
+                include_obfuscation: None,
+            }),
+            ..Default::default()
+        }
+    }
+}
+
+fn message(message: &Message) -> ChatCompletionRequestMessage {
+    let text = message.content.clone();
+    match message.role {
+        Role::System => ChatCompletionRequestMessage::System(ChatCompletionRequestSystemMessage {
+            content: ChatCompletionRequestSystemMessageContent::Text(text),
+            name: None,
+        }),
+        Role::User => ChatCompletionRequestMessage::User(ChatCompletionRequestUserMessage {
+            content: ChatCompletionRequestUserMessageContent::Text(text),
+            name: None,
+        }),
+        Role::Assistant => ChatCompletionRequestMessage::Assistant(ChatCompletionRequestAssistantMessage {
+            content: Some(ChatCompletionRequestAssistantMessageContent::Text(text)),
+            ..Default::default()
+        }),
+    }
+}
+
+#[async_trait]
+impl ChatModel for OpenAiChat {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.config.context_tokens
+    }
+
+    async fn complete(&self, request: &ChatRequest) -> Result<ChatReply> {
+        let body = self.body(request, false);
+        let reply: ChatCompletion =
+            self.endpoint.json("/chat/completions", &body, self.endpoint.end()).await?;
+        let choice = reply.choices.into_iter().next().ok_or_else(|| {
+            ModelError::new(ErrorKind::Corrupt, format!("{} gave no choice; try again", self.endpoint.what()))
+        })?;
+        let finish = choice.finish().unwrap_or(FinishReason::Other);
+        let (text, finish) = match choice.message {
+            Some(said) => match (said.content, said.refusal) {
+                (None, Some(refusal)) => (refusal, FinishReason::ContentFilter),
+                (content, _) => (content.unwrap_or_default(), finish),
+            },
+            None => (String::new(), finish),
+        };
+        let model = reply.model.unwrap_or_else(|| self.config.model.clone());
+        Ok(ChatReply { text, finish, usage: reply.usage.and_then(WireUsage::usage), model })
+    }
+
+    async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
+        let body = self.body(request, true);
+        let end = self.endpoint.end();
+        let first = tokio::time::Instant::now()
+            + std::time::Duration::from_millis(self.endpoint.deadlines.first_token_ms);
+        let response = self.endpoint.open("/chat/completions", &body, end.min(first)).await?;
+        Ok(events(response, self.endpoint.what().to_owned(), self.endpoint.deadlines, first, end))
+    }
+}

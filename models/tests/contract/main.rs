@@ -1,0 +1,17 @@
+//! The contracts of the seams, run by every implementation of them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that panics has said what it had to say; clippy exempts test functions only, not their helpers"
+)]
+
+mod chat;
+mod embedder;
+mod fakes;
+mod local;
+mod openai_chat;
+mod openai_embedder;
+mod raw;
+mod shared;
