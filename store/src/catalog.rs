@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use roaring::RoaringTreemap;
 
 use crate::document::{
-    ChunkId, ChunkKey, Collection, CollectionName, ContentHash, Document, DocumentId, DocumentKey, NewCollection,
-    NewDocument, PageSpan, ProcessedDocument, Seq, StoredChunk, Version,
+    ChunkId, ChunkKey, Collection, CollectionName, ContentHash, Document, DocumentId, DocumentKey,
+    NewCollection, NewDocument, PageSpan, ProcessedDocument, Seq, StoredChunk, Version,
 };
 use crate::error::Result;
 use crate::filter::Filter;
@@ -93,7 +93,8 @@ pub struct Purged {
     pub versions: u64,
     /// Chunks.
     pub chunks: u64,
-    /// Blobs that no version refers to any more, to be deleted by the caller (of this tenant).
+    /// Blobs that no version refers to any more, of this purge and of earlier ones, to be deleted by the caller, who
+    /// then says so with [`Catalog::blob_deleted`].
     #[serde(skip)]
     pub blobs: Vec<(TenantId, ContentHash)>,
 }
@@ -108,7 +109,8 @@ pub trait Catalog: Send + Sync + 'static {
     async fn create_collection(&self, scope: &Scope, new: NewCollection) -> Result<Collection>;
 
     /// The collection, and the scope narrowed to it: the only way to a [`CollectionScope`].
-    async fn collection(&self, scope: &Scope, name: &CollectionName) -> Result<(CollectionScope, Collection)>;
+    async fn collection(&self, scope: &Scope, name: &CollectionName)
+    -> Result<(CollectionScope, Collection)>;
 
     /// The tenant's collections that the scope permits, by name.
     async fn collections(&self, scope: &Scope) -> Result<Vec<Collection>>;
@@ -122,7 +124,8 @@ pub trait Catalog: Send + Sync + 'static {
     // ---- documents ---------------------------------------------------------------------------------------------
 
     /// Accepts a document: document row (made if new), next version, and job, in one transaction. The same idempotency
-    /// key with the same request returns the first result.
+    /// key with the same request returns the first result (keys are remembered for a week). `Conflict` if the id is that
+    /// of a document which the scope may not see.
     async fn accept(
         &self,
         scope: &CollectionScope,
@@ -143,7 +146,11 @@ pub trait Catalog: Send + Sync + 'static {
     ) -> Result<Page<Document>>;
 
     /// The visible version's stored text, pages, and offset map.
-    async fn text(&self, scope: &CollectionScope, id: &DocumentId) -> Result<(String, Vec<PageSpan>, serde_json::Value)>;
+    async fn text(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+    ) -> Result<(String, Vec<PageSpan>, serde_json::Value)>;
 
     /// The hash of the visible version's original bytes.
     async fn blob(&self, scope: &CollectionScope, id: &DocumentId) -> Result<ContentHash>;
@@ -151,7 +158,7 @@ pub trait Catalog: Send + Sync + 'static {
     /// The visible version's chunks, in order.
     async fn chunks(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Vec<StoredChunk>>;
 
-    /// Deletes a document: when it returns no query sees it, its unfinished jobs are cancelled, and its removal from
+    /// Deletes a document, which may have been accepted only: when it returns no query sees it, its unfinished jobs are cancelled, and its removal from
     /// the indexes is in the change sequence.
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq>;
 
@@ -172,7 +179,13 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Extends the lease and records stage and progress. Returns whether cancellation was asked for (or the document
     /// was deleted); `Conflict` if the lease is lost.
-    async fn heartbeat(&self, lease: &Lease, stage: Stage, progress: Option<Progress>, extend: Duration) -> Result<bool>;
+    async fn heartbeat(
+        &self,
+        lease: &Lease,
+        stage: Stage,
+        progress: Option<Progress>,
+        extend: Duration,
+    ) -> Result<bool>;
 
     /// Vectors of chunks in this collection (any version not purged) by content hash; those not known are left out.
     async fn known_vectors(
@@ -182,7 +195,8 @@ pub trait Catalog: Send + Sync + 'static {
     ) -> Result<HashMap<ContentHash, Vec<f32>>>;
 
     /// Stores text, chunks, spans and vectors of the leased version and takes a change sequence number. Storing again
-    /// (a later attempt) replaces what an earlier attempt stored.
+    /// (a later attempt) replaces what an earlier attempt stored: a `Removed` and a `Stored` change, to be applied in
+    /// that order. `Conflict` if the document was deleted meanwhile; the job is `Cancelled` then.
     async fn store_version(&self, lease: &Lease, processed: ProcessedDocument) -> Result<Seq>;
 
     /// Makes the leased version visible, the older one invisible (with a `Removed` change for it), and the job
@@ -221,7 +235,11 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Keys of visible chunks that pass scope and filter; `None` when both let everything through (no filter and
     /// [`crate::scope::Access::Everything`]).
-    async fn candidates(&self, scope: &CollectionScope, filter: Option<&Filter>) -> Result<Option<RoaringTreemap>>;
+    async fn candidates(
+        &self,
+        scope: &CollectionScope,
+        filter: Option<&Filter>,
+    ) -> Result<Option<RoaringTreemap>>;
 
     /// Those of the keys that are visible under the scope and filter, with their text; the order is not kept.
     async fn visible_chunks(
@@ -234,8 +252,8 @@ pub trait Catalog: Send + Sync + 'static {
     /// Those of the ids that are visible under the scope; the order is not kept.
     async fn chunks_by_id(&self, scope: &CollectionScope, ids: &[ChunkId]) -> Result<Vec<StoredChunk>>;
 
-    /// Bytes `start..end` of the stored text of this version if it is the visible one, cut to the text's length and to
-    /// character boundaries; `NotFound` otherwise.
+    /// Bytes `start..end` of the stored text of this version if it is the visible one, cut to the text's length and
+    /// inwards to character boundaries; `NotFound` otherwise.
     async fn text_span(
         &self,
         scope: &CollectionScope,
@@ -245,7 +263,8 @@ pub trait Catalog: Send + Sync + 'static {
         end: usize,
     ) -> Result<String>;
 
-    /// Chunks of the same version `before` and `after` positions around an ordinal, in order, itself included.
+    /// Chunks of the same version `before` and `after` positions around an ordinal, in order, itself included; none if
+    /// that version is not visible under the scope.
     async fn neighbours(
         &self,
         scope: &CollectionScope,
@@ -265,16 +284,30 @@ pub trait Catalog: Send + Sync + 'static {
     async fn changes(&self, scope: &CollectionScope, after: Seq, limit: u32) -> Result<Vec<Change>>;
 
     /// What the indexes hold for a version: empty once it is purged.
-    async fn index_entries(&self, scope: &CollectionScope, document: DocumentKey, version: Version)
-    -> Result<Vec<IndexEntry>>;
+    async fn index_entries(
+        &self,
+        scope: &CollectionScope,
+        document: DocumentKey,
+        version: Version,
+    ) -> Result<Vec<IndexEntry>>;
 
-    /// Keys of a version's chunks: empty once it is purged.
-    async fn chunk_keys(&self, scope: &CollectionScope, document: DocumentKey, version: Version)
-    -> Result<Vec<ChunkKey>>;
+    /// Keys of a version's chunks, those that an earlier attempt stored included: what a `Removed` change takes out of the
+    /// indexes. Empty once it is purged.
+    async fn chunk_keys(
+        &self,
+        scope: &CollectionScope,
+        document: DocumentKey,
+        version: Version,
+    ) -> Result<Vec<ChunkKey>>;
 
     /// Entries of every chunk that an index at the end of the change sequence must hold (versions stored and not
     /// removed, visible yet or not), ascending by key, at most `limit` after `after`: what rebuild reads.
-    async fn entries_after(&self, scope: &CollectionScope, after: ChunkKey, limit: u32) -> Result<Vec<IndexEntry>>;
+    async fn entries_after(
+        &self,
+        scope: &CollectionScope,
+        after: ChunkKey,
+        limit: u32,
+    ) -> Result<Vec<IndexEntry>>;
 
     /// Keys of those chunks: what `verify` compares an index with.
     async fn expected_keys(&self, scope: &CollectionScope) -> Result<RoaringTreemap>;
@@ -283,7 +316,13 @@ pub trait Catalog: Send + Sync + 'static {
     async fn index_state(&self, scope: &CollectionScope, index: IndexKind) -> Result<(u32, Seq)>;
 
     /// Records a flush; never goes backwards within a generation.
-    async fn record_watermark(&self, scope: &CollectionScope, index: IndexKind, generation: u32, seq: Seq) -> Result<()>;
+    async fn record_watermark(
+        &self,
+        scope: &CollectionScope,
+        index: IndexKind,
+        generation: u32,
+        seq: Seq,
+    ) -> Result<()>;
 
     /// Puts generation `to` in use in place of `from`; `Conflict` if `from` is not in use.
     async fn swap_generation(
@@ -303,6 +342,10 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Whether any version, purged ones excepted, refers to the blob: checked again right before a blob is deleted.
     async fn blob_in_use(&self, tenant: &TenantId, hash: &ContentHash) -> Result<bool>;
+
+    /// Records that a blob named by [`Catalog::purge`] was deleted. Until then every purge names it again, so that a
+    /// crash between the two leaves no bytes behind.
+    async fn blob_deleted(&self, tenant: &TenantId, hash: &ContentHash) -> Result<()>;
 
     /// Checks the catalog's own structure (page checksums, foreign keys, spans within texts, vectors of the right
     /// size); one line per damage found.

@@ -71,7 +71,10 @@ impl DocumentId {
         if (1..=512).contains(&id.len()) && !id.chars().any(char::is_control) {
             Ok(Self(id))
         } else {
-            Err(StoreError::new(ErrorKind::Invalid, "a document id is 1-512 bytes without control characters"))
+            Err(StoreError::new(
+                ErrorKind::Invalid,
+                "a document id is 1-512 bytes without control characters",
+            ))
         }
     }
 

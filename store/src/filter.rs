@@ -4,11 +4,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::Metadata;
 
+mod check;
+mod display;
 mod evaluate;
+mod fields;
+mod json;
 mod parse;
 
-/// A condition on a document. Missing fields match nothing but `Not` and `Exists(false)`-like negations; a field that
-/// holds an array matches if any element does; a value of another type never matches (`"5"` is not `5`).
+pub use check::{MAX_CONDITIONS, MAX_DEPTH, OWN_FIELDS};
+pub use parse::MAX_TEXT;
+
+pub(crate) use fields::{Scalar, flatten};
+
+/// A condition on a document. A missing field fulfils nothing, so `Not` of any condition on it holds; a field that
+/// holds an array matches if any element does; a value of another type never matches (`"5"` is not `5`). Numbers are
+/// compared as 64-bit floats.
+///
+/// The JSON form is this tree:
+/// `{"and": [{"eq": ["lang", "de"]}, {"range": ["year", {"gte": 2024, "lt": 2026}]}, {"in": ["tags", ["a", "b"]]},
+/// {"not": {"prefix": ["path", "old/"]}}, {"exists": "author"}]}`. A date is `{"date": "2026-03-01"}`, or a plain string
+/// of that form as a bound of a range. [`Filter::parse`] reads the text form, `Display` writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
@@ -38,7 +53,7 @@ pub struct Field(pub String);
 
 /// A typed value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "json::ValueForm", into = "json::ValueForm")]
 pub enum Value {
     /// A string, compared by bytes.
     String(String),
@@ -53,7 +68,7 @@ pub enum Value {
 
 /// Bounds of one type; at least one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "json::RangeForm", into = "json::RangeForm")]
 pub enum Range {
     /// Of numbers.
     Number {
@@ -72,8 +87,7 @@ pub enum Range {
 }
 
 /// One end of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Bound<T> {
     /// The value itself belongs.
     Included(T),
@@ -85,9 +99,21 @@ pub enum Bound<T> {
 
 impl Filter {
     /// Reads the text form: `lang = "de" and (year >= 2024 or tags in ["a", "b"]) and not path ^= "old/" and exists(author)`.
-    /// An error names the position and what was expected.
+    ///
+    /// Operators: `=` `!=` (not equal, or missing) `<` `<=` `>` `>=` `in [...]` `^=` (prefix), `exists(field)`,
+    /// `range(field, >= 1, < 5)`, `not`, `and`, `or` (in falling order of strength), parentheses, `true`, `false`.
+    /// Strings are double-quoted with JSON's escapes; dates are `date("2026-03-01")`, or plain strings after `<` `<=` `>`
+    /// `>=`. A field name of other characters than letters, digits, `_`, `-` and `.` is double-quoted. At most
+    /// [`MAX_TEXT`] bytes. An error names the position (in bytes, from 0) and what was expected.
     pub fn parse(text: &str) -> crate::Result<Self> {
         parse::parse(text)
+    }
+
+    /// Refuses (`Invalid`) what no engine takes: more than [`MAX_DEPTH`] levels or [`MAX_CONDITIONS`] conditions and
+    /// values, a field name outside 1–256 bytes or an unknown one that begins with `_`, a number that is not finite, a
+    /// date outside the years −9999 to 9999, a range without bounds.
+    pub fn validate(&self) -> crate::Result<()> {
+        check::check(self)
     }
 
     /// Whether a document with this metadata (its own `_…` fields included) matches: the meaning every engine must

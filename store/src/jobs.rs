@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::document::{DocumentId, DocumentKey, NewDocument, Version};
 use crate::scope::CollectionScope;
 
+/// Attempts that a job gets before it is `Dead`.
+pub const MAX_ATTEMPTS: u32 = 5;
+
 /// A job's id (UUID version 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

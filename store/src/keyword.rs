@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use roaring::RoaringTreemap;
 
 use crate::document::{ChunkKey, DocumentKey, Seq, Version};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, StoreError};
 
 pub mod analyzer;
 pub mod tantivy;
@@ -26,6 +26,21 @@ pub struct KeywordEntry {
     pub body: String,
     /// ISO 639-1 of the chunk's language; `None` where unknown.
     pub language: Option<String>,
+}
+
+impl KeywordEntry {
+    /// BLAKE3 of title, headings, body and language: what an index keeps to tell an entry that differs from the catalog's.
+    pub fn content_hash(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for part in
+            [self.title.as_str(), &self.headings, &self.body, self.language.as_deref().unwrap_or_default()]
+        {
+            // Lengths keep neighbouring parts apart: ("ab", "c") is not ("a", "bc").
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
 }
 
 /// One search.
@@ -75,4 +90,32 @@ pub trait KeywordIndex: Send + Sync + 'static {
 
     /// Entries.
     async fn len(&self) -> Result<u64>;
+
+    /// Whether there is no entry.
+    async fn is_empty(&self) -> Result<bool> {
+        Ok(self.len().await? == 0)
+    }
+
+    /// Checks what is on disk as far as the engine can; `Corrupt` says what is damaged.
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Work that makes searches faster and may take long (merging). Safe to skip.
+    async fn optimize(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives back memory and threads that only writing needs; the next write takes them again.
+    async fn rest(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The key as engines keep it; only positive keys exist.
+pub(crate) fn checked_key(key: ChunkKey) -> Result<u64> {
+    u64::try_from(key.0)
+        .ok()
+        .filter(|&key| key > 0)
+        .ok_or_else(|| StoreError::new(ErrorKind::Invalid, "a chunk key must be positive"))
 }

@@ -5,9 +5,12 @@
 
 pub mod blobs;
 pub mod catalog;
+pub mod clock;
 pub mod document;
 pub mod error;
+pub mod fault;
 pub mod filter;
+pub mod folder;
 pub mod jobs;
 pub mod keyword;
 pub mod scope;
@@ -22,7 +25,40 @@ pub use error::{ErrorKind, Result, StoreError};
 pub use filter::Filter;
 pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use blobs::LocalBlobs;
+use catalog::Purged;
+use catalog::sqlite::SqliteCatalog;
+use clock::{Clock, SystemClock};
+use folder::DataFolder;
+use sync::{Indexes, SyncConfig};
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The data folder; made if it is not there.
+    pub folder: PathBuf,
+    /// What other processes are told about this one while it holds the folder: `server`, `ingest`.
+    pub role: String,
+    /// How indexes are kept.
+    pub sync: SyncConfig,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl StoreConfig {
+    /// The data folder with default settings and the system's clock.
+    pub fn new(folder: impl Into<PathBuf>, role: impl Into<String>) -> Self {
+        Self {
+            folder: folder.into(),
+            role: role.into(),
+            sync: SyncConfig::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
 
 /// The parts of one data folder, opened together.
 #[derive(Clone)]
@@ -32,5 +68,108 @@ pub struct Store {
     /// The original bytes.
     pub blobs: Arc<dyn Blobs>,
     /// What is derived from the catalog.
-    pub indexes: Arc<sync::Indexes>,
+    pub indexes: Arc<Indexes>,
+    home: Home,
+}
+
+/// What must live as long as the store does.
+#[derive(Clone)]
+enum Home {
+    /// Holds the lock.
+    Folder(Arc<DataFolder>),
+    /// Removed with the store.
+    Temporary { _blobs: Arc<tempfile::TempDir> },
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("folder", &self.folder().map(|folder| folder.root()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Locks the data folder and opens everything in it. `Conflict` if another process holds it or it is of a newer
+    /// format; the message names who or which.
+    pub async fn open(config: StoreConfig) -> Result<Self> {
+        let StoreConfig { folder, role, sync, clock } = config;
+        let (folder, blobs) = blocking(move || {
+            let folder = DataFolder::open(folder, &role)?;
+            let blobs = LocalBlobs::open(folder.blobs())?;
+            Ok((folder, blobs))
+        })
+        .await?;
+        let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
+        // We hold the folder's lock, so whoever leased a job before is gone.
+        catalog.end_leases().await?;
+        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
+        Ok(Self {
+            catalog,
+            blobs: Arc::new(blobs),
+            indexes: Arc::new(indexes),
+            home: Home::Folder(Arc::new(folder)),
+        })
+    }
+
+    /// An empty store that is gone when its last clone is dropped: catalog and indexes in memory, blobs in a temporary
+    /// folder.
+    pub async fn in_memory() -> Result<Self> {
+        Self::in_memory_with(SyncConfig::default(), Arc::new(SystemClock)).await
+    }
+
+    /// Like [`Store::in_memory`], with settings and a clock.
+    pub async fn in_memory_with(sync: SyncConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let (folder, blobs) = blocking(|| {
+            let folder = tempfile::tempdir().map_err(|e| {
+                StoreError::new(
+                    ErrorKind::Unavailable,
+                    "can't make a temporary folder for blobs; check its disk",
+                )
+                .with_source(e)
+            })?;
+            let blobs = LocalBlobs::open(folder.path())?;
+            Ok((folder, blobs))
+        })
+        .await?;
+        let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
+        let home = Home::Temporary { _blobs: Arc::new(folder) };
+        Ok(Self { catalog, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
+    }
+
+    /// The locked data folder; `None` for a store in memory.
+    pub fn folder(&self) -> Option<&DataFolder> {
+        match &self.home {
+            Home::Folder(folder) => Some(folder),
+            Home::Temporary { .. } => None,
+        }
+    }
+
+    /// Removes for good at most `limit` versions that nobody sees any more, and the blobs that nobody refers to any
+    /// more. Call again while it returns versions.
+    pub async fn purge_once(&self, limit: u32) -> Result<Purged> {
+        let purged = self.catalog.purge(limit).await?;
+        for (tenant, hash) in &purged.blobs {
+            // The same bytes may have been accepted again since.
+            if !self.catalog.blob_in_use(tenant, hash).await? {
+                self.blobs.delete(tenant, hash).await?;
+                self.catalog.blob_deleted(tenant, hash).await?;
+            }
+        }
+        Ok(purged)
+    }
+
+    /// Ends index work in good order. The catalog needs no ending.
+    pub async fn close(&self) -> Result<()> {
+        self.indexes.close().await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        StoreError::new(ErrorKind::Internal, "opening the data folder stopped in the middle; see the log")
+            .with_source(e)
+    })?
 }

@@ -22,7 +22,10 @@ impl TenantId {
         if crate::document::is_plain_name(&name) {
             Ok(Self(name))
         } else {
-            Err(StoreError::new(ErrorKind::Invalid, "a tenant is 1-64 characters of a-z, 0-9, _ or -, starting with a letter or digit"))
+            Err(StoreError::new(
+                ErrorKind::Invalid,
+                "a tenant is 1-64 characters of a-z, 0-9, _ or -, starting with a letter or digit",
+            ))
         }
     }
 

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use roaring::RoaringTreemap;
 
 use crate::document::{ChunkKey, DocumentKey, Seq, Version};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, StoreError};
 
+#[cfg(feature = "edge")]
 pub mod edge;
 pub mod flat;
 
@@ -90,4 +91,49 @@ pub trait VectorIndex: Send + Sync + 'static {
 
     /// What it is.
     async fn stats(&self) -> Result<VectorStats>;
+
+    /// Checks what is on disk as far as the engine can; `Corrupt` says what is damaged. Nothing on disk is never damaged.
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the index holds more on disk than it needs and wants to be built anew, with the reason.
+    async fn wants_rebuild(&self) -> Option<String> {
+        None
+    }
+
+    /// Flushes nothing, ends writing and lets go of files, so that the folder may be opened again or removed. Calls after
+    /// it may fail as `Unavailable`.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Refuses a query that is not of the index's dimension or holds something that is not a finite number.
+pub(crate) fn check_query(vector: &[f32], dimension: usize) -> Result<()> {
+    if vector.len() != dimension {
+        return Err(StoreError::new(
+            ErrorKind::Invalid,
+            format!(
+                "a vector of {} components does not fit an index of {dimension}; use the collection's model",
+                vector.len()
+            ),
+        ));
+    }
+    if vector.iter().all(|x| x.is_finite()) {
+        Ok(())
+    } else {
+        Err(StoreError::new(ErrorKind::Invalid, "a vector holds a component that is not a finite number"))
+    }
+}
+
+/// Refuses a batch with a vector that would not be found again or a key that is not positive; nothing of it is applied.
+pub(crate) fn check_entries(entries: &[VectorEntry], dimension: usize) -> Result<()> {
+    for entry in entries {
+        if entry.key.0 <= 0 {
+            return Err(StoreError::new(ErrorKind::Invalid, "a chunk key must be positive"));
+        }
+        check_query(&entry.vector, dimension)?;
+    }
+    Ok(())
 }

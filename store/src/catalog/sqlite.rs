@@ -1,1 +1,423 @@
-//! SQLite.
+//! The catalog in one SQLite file.
+//!
+//! One connection writes, several read: readers see the state of the last commit and never wait for the writer.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roaring::RoaringTreemap;
+
+use self::connection::Database;
+use self::writer::Points;
+use super::{Accepted, Catalog, Change, IdempotencyKey, IndexEntry, IndexKind, Page, Purged};
+use crate::clock::Clock;
+use crate::document::{
+    ChunkId, ChunkKey, Collection, CollectionName, ContentHash, Document, DocumentId, DocumentKey,
+    NewCollection, NewDocument, PageSpan, ProcessedDocument, Seq, StoredChunk, Version,
+};
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::filter::Filter;
+use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
+use crate::scope::{Access, CollectionScope, Scope, TenantId};
+
+mod accept;
+mod changes;
+mod check;
+mod collections;
+mod connection;
+mod documents;
+mod failure;
+mod filter_sql;
+mod jobs;
+mod leases;
+mod purge;
+mod queries;
+mod scoped;
+mod store;
+mod text;
+mod versions;
+mod writer;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct SqliteCatalog {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteCatalog {
+    /// Opens the file, making it if it is not there, and brings its schema up to date. A schema of a newer release, or
+    /// one that differs from ours, is `Conflict`; a damaged file is `Corrupt`.
+    pub async fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self> {
+        Ok(Self { database: Database::open(path.as_ref()).await?, clock })
+    }
+
+    /// Makes an empty catalog that is gone when it is dropped. Its reads wait for its writes.
+    pub async fn open_in_memory(clock: Arc<dyn Clock>) -> Result<Self> {
+        Ok(Self { database: Database::open_in_memory().await?, clock })
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now()
+    }
+}
+
+/// `read!(self, module::function(arguments…))`: the function gets a connection first, then the arguments, all owned.
+macro_rules! read {
+    ($self:ident, $($function:ident)::+ ( $($argument:expr),* $(,)? )) => {{
+        $self.database.read(move |connection| Box::pin($($function)::+(connection, $($argument),*))).await
+    }};
+}
+
+/// Like `read!`, in a transaction that may write. The name before the function is that of its crash points.
+macro_rules! write {
+    ($self:ident, $points:literal, $($function:ident)::+ ( $($argument:expr),* $(,)? )) => {{
+        let points = Points {
+            before: concat!("catalog.", $points, ".before_commit"),
+            after: concat!("catalog.", $points, ".after_commit"),
+        };
+        $self.database.write(Some(points), move |connection| Box::pin($($function)::+(connection, $($argument),*))).await
+    }};
+    ($self:ident, $($function:ident)::+ ( $($argument:expr),* $(,)? )) => {{
+        $self.database.write(None, move |connection| Box::pin($($function)::+(connection, $($argument),*))).await
+    }};
+}
+
+impl SqliteCatalog {
+    /// Lets the leases of earlier processes run out at once, so that their jobs go on without waiting. Only for a process
+    /// that holds the data folder alone: nobody else can be working on them.
+    pub async fn end_leases(&self) -> Result<()> {
+        let now = self.now();
+        write!(self, leases::end_all(now))
+    }
+}
+
+#[async_trait]
+impl Catalog for SqliteCatalog {
+    async fn create_collection(&self, scope: &Scope, new: NewCollection) -> Result<Collection> {
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, collections::create(now, scope, new))
+    }
+
+    async fn collection(
+        &self,
+        scope: &Scope,
+        name: &CollectionName,
+    ) -> Result<(CollectionScope, Collection)> {
+        let (scope, name) = (scope.clone(), name.clone());
+        read!(self, collections::get(scope, name))
+    }
+
+    async fn collections(&self, scope: &Scope) -> Result<Vec<Collection>> {
+        let scope = scope.clone();
+        read!(self, collections::list(scope))
+    }
+
+    async fn delete_collection(&self, scope: &CollectionScope) -> Result<()> {
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, "delete", collections::delete(now, scope))
+    }
+
+    async fn all_collections(&self) -> Result<Vec<(CollectionScope, Collection)>> {
+        read!(self, collections::all())
+    }
+
+    async fn accept(
+        &self,
+        scope: &CollectionScope,
+        document: NewDocument,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<Accepted> {
+        scoped::check_acl(document.acl.as_deref())?;
+        accept::check_key(idempotency.as_ref())?;
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, "accept", accept::accept(now, scope, document, idempotency))
+    }
+
+    async fn document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Document> {
+        let (scope, id) = (scope.clone(), id.clone());
+        read!(self, documents::get(scope, id))
+    }
+
+    async fn documents(
+        &self,
+        scope: &CollectionScope,
+        filter: Option<&Filter>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>> {
+        let limit = queries::limit(limit)?;
+        let (scope, filter, cursor) = (scope.clone(), filter.cloned(), cursor.map(str::to_owned));
+        read!(self, documents::list(scope, filter, cursor, limit))
+    }
+
+    async fn text(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+    ) -> Result<(String, Vec<PageSpan>, serde_json::Value)> {
+        let (scope, id) = (scope.clone(), id.clone());
+        read!(self, documents::text(scope, id))
+    }
+
+    async fn blob(&self, scope: &CollectionScope, id: &DocumentId) -> Result<ContentHash> {
+        let (scope, id) = (scope.clone(), id.clone());
+        read!(self, documents::blob(scope, id))
+    }
+
+    async fn chunks(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Vec<StoredChunk>> {
+        let (scope, id) = (scope.clone(), id.clone());
+        read!(self, queries::chunks_of(scope, id))
+    }
+
+    async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq> {
+        let (now, scope, id) = (self.now(), scope.clone(), id.clone());
+        write!(self, "delete", accept::delete(now, scope, id))
+    }
+
+    async fn duplicate_of(
+        &self,
+        scope: &CollectionScope,
+        hash: &ContentHash,
+        not: &DocumentId,
+    ) -> Result<Option<DocumentId>> {
+        let (scope, hash, not) = (scope.clone(), *hash, not.clone());
+        read!(self, documents::duplicate_of(scope, hash, not))
+    }
+
+    async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>> {
+        // An idle worker that asks should not make the disk sync.
+        let now = self.now();
+        if !read!(self, leases::is_due(now))? {
+            return Ok(None);
+        }
+        let owner = owner.to_owned();
+        write!(self, leases::lease(now, owner, lease))
+    }
+
+    async fn heartbeat(
+        &self,
+        lease: &Lease,
+        stage: Stage,
+        progress: Option<Progress>,
+        extend: Duration,
+    ) -> Result<bool> {
+        let (now, lease) = (self.now(), lease.clone());
+        write!(self, leases::heartbeat(now, lease, stage, progress, extend))
+    }
+
+    async fn known_vectors(
+        &self,
+        scope: &CollectionScope,
+        hashes: &[ContentHash],
+    ) -> Result<HashMap<ContentHash, Vec<f32>>> {
+        let (scope, hashes) = (scope.clone(), hashes.to_vec());
+        read!(self, store::known_vectors(scope, hashes))
+    }
+
+    async fn store_version(&self, lease: &Lease, processed: ProcessedDocument) -> Result<Seq> {
+        store::check(&processed)?;
+        let (now, lease) = (self.now(), lease.clone());
+        write!(self, "store_version", store::store_version(now, lease, processed))?
+    }
+
+    async fn publish(&self, lease: &Lease, report: serde_json::Value) -> Result<JobState> {
+        let (now, lease) = (self.now(), lease.clone());
+        write!(self, "publish", store::publish(now, lease, report))
+    }
+
+    async fn end_job(&self, lease: &Lease, ending: Ending) -> Result<()> {
+        let (now, lease) = (self.now(), lease.clone());
+        write!(self, leases::end(now, lease, ending))
+    }
+
+    async fn retry_job(&self, lease: &Lease, retry: Retry) -> Result<JobState> {
+        let (now, lease) = (self.now(), lease.clone());
+        write!(self, leases::retry(now, lease, retry))
+    }
+
+    async fn job(&self, scope: &Scope, id: JobId) -> Result<Job> {
+        let scope = scope.clone();
+        read!(self, jobs::get(scope, id))
+    }
+
+    async fn jobs(
+        &self,
+        scope: &CollectionScope,
+        state: Option<JobState>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Job>> {
+        let limit = queries::limit(limit)?;
+        let (scope, cursor) = (scope.clone(), cursor.map(str::to_owned));
+        read!(self, jobs::list(scope, state, cursor, limit))
+    }
+
+    async fn cancel_job(&self, scope: &Scope, id: JobId) -> Result<Job> {
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, jobs::cancel(now, scope, id))
+    }
+
+    async fn backlog(&self) -> Result<(u64, u64)> {
+        let now = self.now();
+        read!(self, jobs::backlog(now))
+    }
+
+    async fn candidates(
+        &self,
+        scope: &CollectionScope,
+        filter: Option<&Filter>,
+    ) -> Result<Option<RoaringTreemap>> {
+        if filter.is_none() && *scope.scope().access() == Access::Everything {
+            return Ok(None);
+        }
+        let (scope, filter) = (scope.clone(), filter.cloned());
+        read!(self, queries::candidates(scope, filter)).map(Some)
+    }
+
+    async fn visible_chunks(
+        &self,
+        scope: &CollectionScope,
+        keys: &[ChunkKey],
+        filter: Option<&Filter>,
+    ) -> Result<Vec<StoredChunk>> {
+        let (scope, keys, filter) = (scope.clone(), keys.to_vec(), filter.cloned());
+        read!(self, queries::visible_chunks(scope, keys, filter))
+    }
+
+    async fn chunks_by_id(&self, scope: &CollectionScope, ids: &[ChunkId]) -> Result<Vec<StoredChunk>> {
+        let (scope, ids) = (scope.clone(), ids.to_vec());
+        read!(self, queries::chunks_by_id(scope, ids))
+    }
+
+    async fn text_span(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        version: Version,
+        start: usize,
+        end: usize,
+    ) -> Result<String> {
+        let (scope, id) = (scope.clone(), id.clone());
+        read!(self, queries::text_span(scope, id, version, start, end))
+    }
+
+    async fn neighbours(
+        &self,
+        scope: &CollectionScope,
+        document: DocumentKey,
+        version: Version,
+        ordinal: u32,
+        before: u32,
+        after: u32,
+    ) -> Result<Vec<StoredChunk>> {
+        let (scope, around) = (scope.clone(), queries::around(ordinal, before, after));
+        read!(self, queries::neighbours(scope, document, version, around))
+    }
+
+    async fn last_seq(&self, scope: &CollectionScope) -> Result<Seq> {
+        let scope = scope.clone();
+        read!(self, changes::last_seq(scope))
+    }
+
+    async fn changes(&self, scope: &CollectionScope, after: Seq, limit: u32) -> Result<Vec<Change>> {
+        let scope = scope.clone();
+        read!(self, changes::after(scope, after, limit))
+    }
+
+    async fn index_entries(
+        &self,
+        scope: &CollectionScope,
+        document: DocumentKey,
+        version: Version,
+    ) -> Result<Vec<IndexEntry>> {
+        let scope = scope.clone();
+        read!(self, changes::index_entries(scope, document, version))
+    }
+
+    async fn chunk_keys(
+        &self,
+        scope: &CollectionScope,
+        document: DocumentKey,
+        version: Version,
+    ) -> Result<Vec<ChunkKey>> {
+        let scope = scope.clone();
+        read!(self, changes::chunk_keys(scope, document, version))
+    }
+
+    async fn entries_after(
+        &self,
+        scope: &CollectionScope,
+        after: ChunkKey,
+        limit: u32,
+    ) -> Result<Vec<IndexEntry>> {
+        let scope = scope.clone();
+        read!(self, changes::entries_after(scope, after, limit))
+    }
+
+    async fn expected_keys(&self, scope: &CollectionScope) -> Result<RoaringTreemap> {
+        let scope = scope.clone();
+        read!(self, changes::expected_keys(scope))
+    }
+
+    async fn index_state(&self, scope: &CollectionScope, index: IndexKind) -> Result<(u32, Seq)> {
+        let scope = scope.clone();
+        read!(self, changes::index_state(scope, index))
+    }
+
+    async fn record_watermark(
+        &self,
+        scope: &CollectionScope,
+        index: IndexKind,
+        generation: u32,
+        seq: Seq,
+    ) -> Result<()> {
+        let scope = scope.clone();
+        write!(self, "record_watermark", changes::set_index_state(scope, index, generation, generation, seq))
+    }
+
+    async fn swap_generation(
+        &self,
+        scope: &CollectionScope,
+        index: IndexKind,
+        from: u32,
+        to: u32,
+        seq: Seq,
+    ) -> Result<()> {
+        if from == to {
+            return Err(StoreError::new(ErrorKind::Invalid, "an index's next generation has another number"));
+        }
+        let scope = scope.clone();
+        write!(self, "swap_generation", changes::set_index_state(scope, index, from, to, seq))
+    }
+
+    async fn purge(&self, limit: u32) -> Result<Purged> {
+        let now = self.now();
+        let purged = write!(self, "purge", purge::purge(now, limit))?;
+        if purged.versions > 0 && !self.database.compact().await? {
+            tracing::debug!("purged bytes stay in the catalog's log until no reader is in the way");
+        }
+        Ok(purged)
+    }
+
+    async fn blob_in_use(&self, tenant: &TenantId, hash: &ContentHash) -> Result<bool> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        read!(self, purge::blob_in_use(tenant, hash))
+    }
+
+    async fn blob_deleted(&self, tenant: &TenantId, hash: &ContentHash) -> Result<()> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        write!(self, purge::blob_deleted(tenant, hash))
+    }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        read!(self, check::check())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        read!(self, leases::is_due(0)).map(|_| ())
+    }
+}

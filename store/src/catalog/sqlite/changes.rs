@@ -1,0 +1,318 @@
+//! The change sequence that indexes follow, what they must hold, and how far each got.
+
+use roaring::RoaringTreemap;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::failure::During;
+use super::scoped::{no_collection, parsed, unsigned};
+use super::text::{Stitch, pieces};
+use super::versions::VersionRow;
+use crate::catalog::{Change, ChangeKind, IndexEntry, IndexKind};
+use crate::document::{ChunkKey, DocumentKey, Seq, Version};
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::keyword::KeywordEntry;
+use crate::scope::CollectionScope;
+use crate::vector::VectorEntry;
+
+/// Takes the next sequence number.
+pub(super) async fn record(
+    connection: &mut SqliteConnection,
+    version: &VersionRow,
+    kind: ChangeKind,
+) -> Result<Seq> {
+    let seq: i64 = sqlx::query_scalar(
+        "INSERT INTO changes (collection_key, kind, document_key, version) VALUES (?, ?, ?, ?) RETURNING seq",
+    )
+    .bind(version.collection_key)
+    .bind(match kind {
+        ChangeKind::Stored => "stored",
+        ChangeKind::Removed => "removed",
+    })
+    .bind(version.document_key)
+    .bind(version.version)
+    .fetch_one(&mut *connection)
+    .await
+    .during("record a change")?;
+    sqlx::query("UPDATE collections SET last_seq = ? WHERE key = ?")
+        .bind(seq)
+        .bind(version.collection_key)
+        .execute(connection)
+        .await
+        .during("record a change")?;
+    Ok(Seq(seq))
+}
+
+pub(super) async fn last_seq(connection: &mut SqliteConnection, scope: CollectionScope) -> Result<Seq> {
+    let seq: Option<i64> = sqlx::query_scalar(
+        "SELECT last_seq FROM collections WHERE key = ? AND tenant = ? AND deleted_at IS NULL",
+    )
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .fetch_optional(connection)
+    .await
+    .during("read the change sequence")?;
+    seq.map(Seq).ok_or_else(|| no_collection(scope.name().as_str()))
+}
+
+pub(super) async fn after(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    after: Seq,
+    limit: u32,
+) -> Result<Vec<Change>> {
+    let rows: Vec<(i64, String, i64, Version)> = sqlx::query_as(
+        "SELECT seq, kind, document_key, version FROM changes WHERE collection_key = ?1 \
+            AND EXISTS (SELECT 1 FROM collections WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL) \
+            AND seq > ?3 ORDER BY seq LIMIT ?4",
+    )
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .bind(after.0)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await
+    .during("read the change sequence")?;
+    rows.into_iter()
+        .map(|(seq, kind, document, version)| {
+            let kind = match kind.as_str() {
+                "stored" => ChangeKind::Stored,
+                "removed" => ChangeKind::Removed,
+                _ => {
+                    return Err(StoreError::new(
+                        ErrorKind::Corrupt,
+                        "the catalog holds a change of no known kind: run verify",
+                    ));
+                }
+            };
+            Ok(Change { seq: Seq(seq), kind, document: DocumentKey(document), version })
+        })
+        .collect()
+}
+
+#[derive(FromRow)]
+struct EntryRow {
+    key: i64,
+    document_key: i64,
+    version: Version,
+    title: Option<String>,
+    headings: String,
+    language: Option<String>,
+    start: i64,
+    stop: i64,
+    vector: Option<Vec<u8>>,
+    piece: Option<Vec<u8>>,
+}
+
+impl EntryRow {
+    fn entry(self, body: String) -> Result<IndexEntry> {
+        let (key, document, version) = (ChunkKey(self.key), DocumentKey(self.document_key), self.version);
+        let vector = self.vector.ok_or_else(|| {
+            StoreError::new(ErrorKind::Corrupt, format!("chunk {} has no vector: run verify", self.key))
+        })?;
+        let headings: Vec<String> = parsed(&self.headings)?;
+        Ok(IndexEntry {
+            vector: VectorEntry { key, document, version, vector: floats(&vector) },
+            keyword: KeywordEntry {
+                key,
+                document,
+                version,
+                title: self.title.unwrap_or_default(),
+                headings: headings.join(" "),
+                body,
+                language: self.language,
+            },
+        })
+    }
+}
+
+/// Components from their stored form.
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+macro_rules! entries {
+    ($from:expr, $which:expr) => {
+        concat!(
+            "SELECT c.key, d.key AS document_key, v.version, v.title, c.headings, c.language, c.start, c.end AS stop, \
+                x.vector, ",
+            pieces!(),
+            " AS piece FROM ",
+            $from,
+            " LEFT JOIN vectors x ON x.chunk_key = c.key ",
+            pieces!(join),
+            " WHERE ",
+            $which,
+            " AND c.replaced = 0 AND d.collection_key = ?1 \
+                AND EXISTS (SELECT 1 FROM collections WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL) \
+             ORDER BY c.key, s.number"
+        )
+    };
+}
+
+fn stitched(rows: Vec<EntryRow>) -> Result<Vec<IndexEntry>> {
+    let mut entries = Vec::new();
+    let mut stitch = Stitch::default();
+    for mut row in rows {
+        let piece = row.piece.take();
+        if let Some((done, body)) = stitch.push(row.key, piece, row.start, row.stop, row)? {
+            entries.push(done.entry(body)?);
+        }
+    }
+    if let Some((done, body)) = stitch.finish()? {
+        entries.push(done.entry(body)?);
+    }
+    Ok(entries)
+}
+
+pub(super) async fn index_entries(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    document: DocumentKey,
+    version: Version,
+) -> Result<Vec<IndexEntry>> {
+    let rows: Vec<EntryRow> = sqlx::query_as(entries!(
+        "documents d JOIN versions v ON v.document_key = d.key JOIN chunks c ON c.version_key = v.key",
+        "d.key = ?3 AND v.version = ?4"
+    ))
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .bind(document.0)
+    .bind(version)
+    .fetch_all(connection)
+    .await
+    .during("read a version's chunks")?;
+    stitched(rows)
+}
+
+pub(super) async fn entries_after(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    after: ChunkKey,
+    limit: u32,
+) -> Result<Vec<IndexEntry>> {
+    let rows: Vec<EntryRow> = sqlx::query_as(entries!(
+        "(SELECT chunks.* FROM chunks CROSS JOIN versions ON versions.key = chunks.version_key \
+            WHERE chunks.collection_key = ?1 AND chunks.key > ?3 AND chunks.replaced = 0 \
+                AND versions.state IN ('stored', 'visible') ORDER BY chunks.key LIMIT ?4) c \
+         CROSS JOIN versions v ON v.key = c.version_key JOIN documents d ON d.key = v.document_key",
+        "true"
+    ))
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .bind(after.0)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await
+    .during("read the chunks")?;
+    stitched(rows)
+}
+
+pub(super) async fn chunk_keys(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    document: DocumentKey,
+    version: Version,
+) -> Result<Vec<ChunkKey>> {
+    let keys: Vec<i64> = sqlx::query_scalar(
+        "SELECT c.key FROM documents d JOIN versions v ON v.document_key = d.key JOIN chunks c ON c.version_key = v.key \
+         WHERE d.key = ?3 AND v.version = ?4 AND d.collection_key = ?1 \
+            AND EXISTS (SELECT 1 FROM collections WHERE key = ?1 AND tenant = ?2) ORDER BY c.key",
+    )
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .bind(document.0)
+    .bind(version)
+    .fetch_all(connection)
+    .await
+    .during("read a version's chunks")?;
+    Ok(keys.into_iter().map(ChunkKey).collect())
+}
+
+pub(super) async fn expected_keys(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+) -> Result<RoaringTreemap> {
+    let ranges: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT versions.first_chunk, versions.chunks FROM documents \
+         JOIN versions ON versions.document_key = documents.key \
+         WHERE documents.collection_key = ?1 AND versions.state IN ('stored', 'visible') \
+            AND EXISTS (SELECT 1 FROM collections WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL)",
+    )
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .fetch_all(connection)
+    .await
+    .during("read the chunks")?;
+    keys(ranges)
+}
+
+/// The set of chunks in ranges of first key and count.
+pub(super) fn keys(ranges: Vec<(i64, i64)>) -> Result<RoaringTreemap> {
+    let mut keys = RoaringTreemap::new();
+    for (first, count) in ranges {
+        let first: u64 = unsigned(first)?;
+        keys.insert_range(first..first + unsigned::<u64>(count)?);
+    }
+    Ok(keys)
+}
+
+fn kind(index: IndexKind) -> &'static str {
+    match index {
+        IndexKind::Vector => "vector",
+        IndexKind::Keyword => "keyword",
+    }
+}
+
+pub(super) async fn index_state(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    index: IndexKind,
+) -> Result<(u32, Seq)> {
+    let state: Option<(i64, i64)> = sqlx::query_as(
+        "SELECT generation, seq FROM index_states WHERE collection_key = ?1 AND kind = ?3 \
+            AND EXISTS (SELECT 1 FROM collections WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL)",
+    )
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .bind(kind(index))
+    .fetch_optional(connection)
+    .await
+    .during("read an index's state")?;
+    let (generation, seq) = state.ok_or_else(|| no_collection(scope.name().as_str()))?;
+    Ok((unsigned(generation)?, Seq(seq)))
+}
+
+/// Sets generation and sequence number where `from` is in use; a smaller number within the generation is ignored.
+pub(super) async fn set_index_state(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    index: IndexKind,
+    from: u32,
+    to: u32,
+    seq: Seq,
+) -> Result<()> {
+    super::scoped::living(connection, &scope).await?;
+    let changed = sqlx::query(
+        "UPDATE index_states SET seq = CASE WHEN generation = ?4 THEN max(seq, ?5) ELSE ?5 END, generation = ?4 \
+         WHERE collection_key = ?1 AND kind = ?2 AND generation = ?3",
+    )
+    .bind(scope.key().0)
+    .bind(kind(index))
+    .bind(i64::from(from))
+    .bind(i64::from(to))
+    .bind(seq.0)
+    .execute(connection)
+    .await
+    .during("record an index's state")?;
+    if changed.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::new(
+            ErrorKind::Conflict,
+            format!(
+                "generation {from} of the {} index is not in use any more: read its state again",
+                kind(index)
+            ),
+        ))
+    }
+}

@@ -1,0 +1,210 @@
+//! Collections: made, looked up under a scope, listed, deleted.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::failure::During;
+use super::scoped::{arguments, json, living, no_collection, parsed, signed, unsigned};
+use crate::clock::rfc3339;
+use crate::document::{Collection, CollectionKey, CollectionName, NewCollection};
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::scope::{Access, CollectionScope, Scope, TenantId};
+
+#[derive(FromRow)]
+struct Row {
+    key: i64,
+    tenant: String,
+    name: String,
+    model: String,
+    fingerprint: String,
+    dimension: i64,
+    settings: String,
+    documents: i64,
+    chunks: i64,
+    created_at: i64,
+}
+
+impl Row {
+    fn collection(self) -> Result<Collection> {
+        Ok(Collection {
+            key: CollectionKey(self.key),
+            name: CollectionName::new(self.name)?,
+            model: self.model,
+            fingerprint: self.fingerprint,
+            dimension: unsigned(self.dimension)?,
+            settings: parsed(&self.settings)?,
+            created_at: rfc3339(self.created_at),
+            documents: unsigned(self.documents)?,
+            chunks: unsigned(self.chunks)?,
+        })
+    }
+}
+
+pub(super) async fn create(
+    connection: &mut SqliteConnection,
+    now: i64,
+    scope: Scope,
+    new: NewCollection,
+) -> Result<Collection> {
+    if !scope.permits(&new.name) {
+        return Err(StoreError::new(
+            ErrorKind::Unauthorized,
+            format!(
+                "this key may not make the collection {:?}: use one that may touch it",
+                new.name.as_str()
+            ),
+        ));
+    }
+    if new.dimension == 0 {
+        return Err(StoreError::new(
+            ErrorKind::Invalid,
+            "a collection's vectors have at least one component",
+        ));
+    }
+    sqlx::query("INSERT INTO tenants (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        .bind(scope.tenant().as_str())
+        .bind(now)
+        .execute(&mut *connection)
+        .await
+        .during("create the collection")?;
+    let key: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO collections (tenant, name, model, fingerprint, dimension, settings, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING key",
+    )
+    .bind(scope.tenant().as_str())
+    .bind(new.name.as_str())
+    .bind(&new.model)
+    .bind(&new.fingerprint)
+    .bind(signed(new.dimension)?)
+    .bind(json(&new.settings)?)
+    .bind(now)
+    .fetch_optional(&mut *connection)
+    .await
+    .during("create the collection")?;
+    let key = key.ok_or_else(|| {
+        StoreError::new(ErrorKind::Conflict, format!("a collection {:?} exists already", new.name.as_str()))
+    })?;
+    sqlx::query("INSERT INTO index_states (collection_key, kind, generation, seq) VALUES (?1, 'vector', 1, 0), (?1, 'keyword', 1, 0)")
+        .bind(key)
+        .execute(connection)
+        .await
+        .during("create the collection")?;
+    Ok(Collection {
+        key: CollectionKey(key),
+        name: new.name,
+        model: new.model,
+        fingerprint: new.fingerprint,
+        dimension: new.dimension,
+        settings: new.settings,
+        created_at: rfc3339(now),
+        documents: 0,
+        chunks: 0,
+    })
+}
+
+pub(super) async fn get(
+    connection: &mut SqliteConnection,
+    scope: Scope,
+    name: CollectionName,
+) -> Result<(CollectionScope, Collection)> {
+    if !scope.permits(&name) {
+        return Err(no_collection(name.as_str()));
+    }
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM collections WHERE tenant = ? AND name = ? AND deleted_at IS NULL")
+            .bind(scope.tenant().as_str())
+            .bind(name.as_str())
+            .fetch_optional(&mut *connection)
+            .await
+            .during("look up the collection")?;
+    let row = row.ok_or_else(|| no_collection(name.as_str()))?;
+    under(connection, scope, row).await
+}
+
+pub(super) async fn list(connection: &mut SqliteConnection, scope: Scope) -> Result<Vec<Collection>> {
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT * FROM collections WHERE tenant = ? AND deleted_at IS NULL ORDER BY name")
+            .bind(scope.tenant().as_str())
+            .fetch_all(&mut *connection)
+            .await
+            .during("list the collections")?;
+    let mut collections = Vec::with_capacity(rows.len());
+    for row in rows {
+        if scope.permits(&CollectionName::new(row.name.clone())?) {
+            collections.push(under(connection, scope.clone(), row).await?.1);
+        }
+    }
+    Ok(collections)
+}
+
+pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(CollectionScope, Collection)>> {
+    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM collections WHERE deleted_at IS NULL ORDER BY key")
+        .fetch_all(&mut *connection)
+        .await
+        .during("list the collections")?;
+    let mut collections = Vec::with_capacity(rows.len());
+    for row in rows {
+        let scope = Scope::administrator(TenantId::new(row.tenant.clone())?);
+        collections.push(under(connection, scope, row).await?);
+    }
+    Ok(collections)
+}
+
+/// Joins a collection with the scope, and takes documents that the scope may not see out of its counts.
+async fn under(
+    connection: &mut SqliteConnection,
+    scope: Scope,
+    row: Row,
+) -> Result<(CollectionScope, Collection)> {
+    let mut collection = row.collection()?;
+    let restricted = matches!(scope.access(), Access::Principals(_));
+    let scope = CollectionScope::new(scope, collection.key, collection.name.clone());
+    if restricted {
+        let (documents, chunks) = hidden(connection, &scope).await?;
+        collection.documents = collection.documents.saturating_sub(documents);
+        collection.chunks = collection.chunks.saturating_sub(chunks);
+    }
+    Ok((scope, collection))
+}
+
+/// Documents, and their chunks, that others of the tenant see. Costs the number of documents with an access list.
+async fn hidden(connection: &mut SqliteConnection, scope: &CollectionScope) -> Result<(u64, u64)> {
+    let counted: (i64, i64) = sqlx::query_as_with(
+        "SELECT count(*), coalesce(sum(versions.chunks), 0) FROM documents \
+         JOIN versions ON versions.key = documents.visible \
+         WHERE documents.collection_key = ?1 AND documents.restricted = 1 \
+            AND EXISTS (SELECT 1 FROM collections WHERE key = ?1 AND tenant = ?2) AND NOT EXISTS ( \
+            SELECT 1 FROM json_each(versions.acl) listed JOIN json_each(?3) own ON own.value = listed.value)",
+        arguments(scope)?,
+    )
+    .fetch_one(connection)
+    .await
+    .during("count the documents")?;
+    Ok((unsigned(counted.0)?, unsigned(counted.1)?))
+}
+
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    now: i64,
+    scope: CollectionScope,
+) -> Result<()> {
+    living(connection, &scope).await?;
+    sqlx::query("UPDATE collections SET deleted_at = ?, documents = 0, chunks = 0 WHERE key = ?")
+        .bind(now)
+        .bind(scope.key().0)
+        .execute(&mut *connection)
+        .await
+        .during("delete the collection")?;
+    sqlx::query(
+        "UPDATE jobs SET cancel_requested = 1, updated_at = ?1, reason = 'deleted', \
+            message = 'the collection was deleted', \
+            state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END, \
+            stage = CASE state WHEN 'queued' THEN 'done' ELSE stage END \
+         WHERE collection_key = ?2 AND state IN ('queued', 'running')",
+    )
+    .bind(now)
+    .bind(scope.key().0)
+    .execute(connection)
+    .await
+    .during("delete the collection")?;
+    Ok(())
+}

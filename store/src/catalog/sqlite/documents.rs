@@ -1,0 +1,164 @@
+//! Visible documents: one, a page of them, and what is kept of their bytes and text.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::failure::During;
+use super::filter_sql::{Shape, filtered};
+use super::leases::hash;
+use super::queries::shown;
+use super::scoped::{arguments, asked, bind, no_document, parsed, unsigned};
+use super::text;
+use crate::catalog::Page;
+use crate::clock::rfc3339;
+use crate::document::{ContentHash, Document, DocumentId, DocumentKey, PageSpan, Version};
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::scope::CollectionScope;
+
+#[derive(FromRow)]
+struct Row {
+    document_key: i64,
+    document_id: String,
+    version: Version,
+    title: Option<String>,
+    source: String,
+    media_type: String,
+    metadata: String,
+    acl: Option<String>,
+    bytes: i64,
+    blob: Vec<u8>,
+    pipeline: String,
+    page_count: i64,
+    chunks: i64,
+    warnings: String,
+    document_created_at: i64,
+    visible_at: i64,
+}
+
+impl Row {
+    fn document(self) -> Result<Document> {
+        Ok(Document {
+            key: DocumentKey(self.document_key),
+            id: DocumentId::new(self.document_id)?,
+            version: self.version,
+            title: self.title,
+            source: self.source,
+            media_type: self.media_type,
+            metadata: parsed(&self.metadata)?,
+            acl: self.acl.as_deref().map(parsed).transpose()?,
+            bytes: unsigned(self.bytes)?,
+            content_hash: hash(&self.blob)?.to_hex(),
+            pipeline: self.pipeline,
+            pages: unsigned(self.page_count)?,
+            chunks: unsigned(self.chunks)?,
+            warnings: parsed(&self.warnings)?,
+            created_at: rfc3339(self.document_created_at),
+            updated_at: rfc3339(self.visible_at),
+        })
+    }
+}
+
+macro_rules! documents {
+    () => {
+        concat!(
+            "SELECT v.document_key, v.document_id, v.version, v.title, v.source, v.media_type, v.metadata, v.acl, \
+                v.bytes, v.blob, v.pipeline, v.page_count, v.chunks, v.warnings, v.document_created_at, v.visible_at \
+             FROM visible v WHERE ",
+            asked!()
+        )
+    };
+}
+
+pub(super) async fn get(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    id: DocumentId,
+) -> Result<Document> {
+    let mut arguments = arguments(&scope)?;
+    bind(&mut arguments, id.as_str().to_owned())?;
+    let row: Option<Row> = sqlx::query_as_with(concat!(documents!(), " AND v.document_id = ?4"), arguments)
+        .fetch_optional(connection)
+        .await
+        .during("look up the document")?;
+    row.ok_or_else(|| no_document(id.as_str()))?.document()
+}
+
+pub(super) async fn list(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    filter: Option<Filter>,
+    cursor: Option<String>,
+    limit: u32,
+) -> Result<Page<Document>> {
+    super::scoped::living(connection, &scope).await?;
+    let mut arguments = arguments(&scope)?;
+    // Every id is longer than the empty string.
+    bind(&mut arguments, cursor.unwrap_or_default())?;
+    bind(&mut arguments, i64::from(limit) + 1)?;
+    let rows: Vec<Row> = filtered(
+        concat!(documents!(), " AND v.document_id > ?4"),
+        arguments,
+        filter.as_ref(),
+        Shape::Each,
+        " ORDER BY v.document_id LIMIT ?5",
+    )?
+    .fetch_all(connection)
+    .await
+    .during("list the documents")?;
+    let mut items = rows.into_iter().map(Row::document).collect::<Result<Vec<_>>>()?;
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(|document| document.id.as_str().to_owned());
+    Ok(Page { items, next })
+}
+
+pub(super) async fn text(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    id: DocumentId,
+) -> Result<(String, Vec<PageSpan>, serde_json::Value)> {
+    let (key, _, _) = shown(connection, &scope, &id).await?;
+    let (pages, offsets): (String, String) =
+        sqlx::query_as("SELECT pages, offsets FROM versions WHERE key = ?")
+            .bind(key)
+            .fetch_one(&mut *connection)
+            .await
+            .during("read the text")?;
+    Ok((text::whole(connection, key).await?, parsed(&pages)?, parsed(&offsets)?))
+}
+
+pub(super) async fn blob(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    id: DocumentId,
+) -> Result<ContentHash> {
+    let (key, _, _) = shown(connection, &scope, &id).await?;
+    let blob: Vec<u8> = sqlx::query_scalar("SELECT blob FROM versions WHERE key = ?")
+        .bind(key)
+        .fetch_one(connection)
+        .await
+        .during("look up the document")?;
+    hash(&blob)
+}
+
+pub(super) async fn duplicate_of(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+    blob: ContentHash,
+    not: DocumentId,
+) -> Result<Option<DocumentId>> {
+    let mut arguments = arguments(&scope)?;
+    bind(&mut arguments, blob.0.to_vec())?;
+    bind(&mut arguments, not.as_str().to_owned())?;
+    let id: Option<String> = sqlx::query_scalar_with(
+        concat!(
+            "SELECT min(v.document_id) FROM visible v WHERE v.blob = ?4 AND v.document_id <> ?5 AND ",
+            asked!()
+        ),
+        arguments,
+    )
+    .fetch_one(connection)
+    .await
+    .during("look for a duplicate")?;
+    id.map(DocumentId::new).transpose()
+}

@@ -1,0 +1,341 @@
+//! Leasing jobs to workers, and how attempts end.
+
+use std::time::Duration;
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::failure::During;
+use super::jobs::{job_id, stage_name, state_name};
+use super::scoped::{json, parsed, signed, unsigned};
+use super::versions::{self, remove};
+use crate::clock::micros;
+use crate::document::{
+    CollectionKey, CollectionName, ContentHash, DocumentId, DocumentKey, NewDocument, Version,
+};
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::jobs::{Ending, JobState, Lease, Progress, Retry, Stage};
+use crate::scope::{CollectionScope, Scope, TenantId};
+
+#[derive(FromRow)]
+struct Due {
+    key: i64,
+    id: String,
+    document_key: i64,
+    version: Version,
+    document_id: String,
+    attempts: i64,
+    max_attempts: i64,
+    fence: i64,
+    cancel_requested: bool,
+    reason: Option<String>,
+    message: Option<String>,
+    collection_key: i64,
+    tenant: String,
+    name: String,
+    version_key: i64,
+    blob: Vec<u8>,
+    bytes: i64,
+    source: String,
+    declared_type: Option<String>,
+    declared_title: Option<String>,
+    declared_metadata: String,
+    acl: Option<String>,
+}
+
+/// Makes every leased job due at `now`.
+pub(super) async fn end_all(connection: &mut SqliteConnection, now: i64) -> Result<()> {
+    sqlx::query("UPDATE jobs SET due_at = ?1 WHERE state = 'running' AND due_at > ?1")
+        .bind(now)
+        .execute(connection)
+        .await
+        .during("end the leases of earlier processes")?;
+    Ok(())
+}
+
+/// Whether any job may be due at `now`.
+pub(super) async fn is_due(connection: &mut SqliteConnection, now: i64) -> Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND due_at <= ?)",
+    )
+    .bind(now)
+    .fetch_one(connection)
+    .await
+    .during("look for a job")
+}
+
+pub(super) async fn lease(
+    connection: &mut SqliteConnection,
+    now: i64,
+    owner: String,
+    lease: Duration,
+) -> Result<Option<Lease>> {
+    loop {
+        let due: Option<Due> = sqlx::query_as(
+            "SELECT j.key, j.id, j.document_key, j.version, j.document_id, j.attempts, j.max_attempts, j.fence, \
+                j.cancel_requested, j.reason, j.message, j.collection_key, c.tenant, c.name, v.key AS version_key, \
+                v.blob, v.bytes, v.source, v.declared_type, v.declared_title, v.declared_metadata, v.acl \
+             FROM jobs j CROSS JOIN collections c ON c.key = j.collection_key \
+             CROSS JOIN versions v ON v.document_key = j.document_key AND v.version = j.version \
+             WHERE j.state IN ('queued', 'running') AND j.due_at <= ?1 AND NOT EXISTS ( \
+                SELECT 1 FROM jobs earlier WHERE earlier.document_key = j.document_key \
+                    AND earlier.version < j.version AND earlier.state IN ('queued', 'running')) \
+             ORDER BY j.key LIMIT 1",
+        )
+        .bind(now)
+        .fetch_optional(&mut *connection)
+        .await
+        .during("lease a job")?;
+        let Some(due) = due else {
+            return Ok(None);
+        };
+        if due.cancel_requested {
+            give_up(connection, now, &due, JobState::Cancelled, "cancelled", "it was cancelled").await?;
+        } else if due.attempts >= due.max_attempts {
+            let message = format!(
+                "none of {} attempts came to an end: the worker died or hung each time",
+                due.attempts
+            );
+            give_up(connection, now, &due, JobState::Dead, "attempts_exhausted", &message).await?;
+        } else {
+            sqlx::query(
+                "UPDATE jobs SET state = 'running', stage = 'waiting', done = NULL, total = NULL, owner = ?, \
+                    due_at = ?, attempts = attempts + 1, fence = fence + 1, reason = NULL, message = NULL, \
+                    updated_at = ? WHERE key = ?",
+            )
+            .bind(&owner)
+            .bind(now.saturating_add(micros(lease)))
+            .bind(now)
+            .bind(due.key)
+            .execute(&mut *connection)
+            .await
+            .during("lease a job")?;
+            return due.lease().map(Some);
+        }
+    }
+}
+
+impl Due {
+    fn lease(self) -> Result<Lease> {
+        let scope = Scope::administrator(TenantId::new(self.tenant)?);
+        Ok(Lease {
+            job: job_id(&self.id)?,
+            fence: self.fence + 1,
+            attempt: unsigned(self.attempts + 1)?,
+            max_attempts: unsigned(self.max_attempts)?,
+            collection: CollectionScope::new(
+                scope,
+                CollectionKey(self.collection_key),
+                CollectionName::new(self.name)?,
+            ),
+            document_key: DocumentKey(self.document_key),
+            version: self.version,
+            document: NewDocument {
+                id: DocumentId::new(self.document_id)?,
+                blob: hash(&self.blob)?,
+                bytes: unsigned(self.bytes)?,
+                source: self.source,
+                media_type: self.declared_type,
+                title: self.declared_title,
+                metadata: parsed(&self.declared_metadata)?,
+                acl: self.acl.as_deref().map(parsed).transpose()?,
+            },
+        })
+    }
+}
+
+/// A stored hash.
+pub(super) fn hash(bytes: &[u8]) -> Result<ContentHash> {
+    bytes.try_into().map(ContentHash).map_err(|_| {
+        StoreError::new(
+            ErrorKind::Corrupt,
+            "the catalog holds a content hash of the wrong length: run verify",
+        )
+    })
+}
+
+/// Ends a job that nobody holds. What an earlier attempt or the client said about it is kept.
+async fn give_up(
+    connection: &mut SqliteConnection,
+    now: i64,
+    due: &Due,
+    state: JobState,
+    reason: &str,
+    message: &str,
+) -> Result<()> {
+    let version = versions::get(connection, due.version_key).await?;
+    remove(connection, &version).await?;
+    let end = Ending {
+        state,
+        reason: Some(due.reason.clone().unwrap_or_else(|| reason.to_owned())),
+        message: Some(due.message.clone().unwrap_or_else(|| message.to_owned())),
+        report: serde_json::Value::Null,
+    };
+    finish(connection, now, due.key, &end).await
+}
+
+/// A job whose lease was found to be good.
+#[derive(Debug, FromRow)]
+pub(super) struct Held {
+    pub(super) job_key: i64,
+    pub(super) version_key: i64,
+    pub(super) cancel_requested: bool,
+    /// Document or collection was deleted.
+    pub(super) gone: bool,
+    pub(super) attempts: i64,
+    pub(super) max_attempts: i64,
+    pub(super) dimension: i64,
+    /// The visible version now, and its key.
+    pub(super) visible: Option<Version>,
+    pub(super) visible_key: Option<i64>,
+    pub(super) document_created_at: i64,
+}
+
+/// The job of a lease; `Conflict` if the lease was taken over or the job ended.
+pub(super) async fn held(connection: &mut SqliteConnection, lease: &Lease) -> Result<Held> {
+    let held: Option<Held> = sqlx::query_as(
+        "SELECT j.key AS job_key, v.key AS version_key, j.cancel_requested, \
+            d.deleted_at IS NOT NULL OR c.deleted_at IS NOT NULL AS gone, j.attempts, j.max_attempts, c.dimension, \
+            shown.version AS visible, shown.key AS visible_key, d.created_at AS document_created_at \
+         FROM jobs j JOIN collections c ON c.key = j.collection_key JOIN documents d ON d.key = j.document_key \
+         JOIN versions v ON v.document_key = j.document_key AND v.version = j.version \
+         LEFT JOIN versions shown ON shown.key = d.visible \
+         WHERE j.id = ? AND j.fence = ? AND j.state = 'running' AND c.key = ? AND c.tenant = ?",
+    )
+    .bind(lease.job.to_string())
+    .bind(lease.fence)
+    .bind(lease.collection.key().0)
+    .bind(lease.collection.tenant().as_str())
+    .fetch_optional(connection)
+    .await
+    .during("check a lease")?;
+    held.ok_or_else(|| {
+        StoreError::new(
+            ErrorKind::Conflict,
+            format!(
+                "the lease of job {} is lost: another worker has it, or it has ended; drop this attempt",
+                lease.job
+            ),
+        )
+    })
+}
+
+pub(super) async fn heartbeat(
+    connection: &mut SqliteConnection,
+    now: i64,
+    lease: Lease,
+    stage: Stage,
+    progress: Option<Progress>,
+    extend: Duration,
+) -> Result<bool> {
+    let held = held(connection, &lease).await?;
+    sqlx::query("UPDATE jobs SET due_at = ?, stage = ?, done = ?, total = ?, updated_at = ? WHERE key = ?")
+        .bind(now.saturating_add(micros(extend)))
+        .bind(stage_name(stage))
+        .bind(progress.map(|p| signed(p.done)).transpose()?)
+        .bind(progress.map(|p| signed(p.total)).transpose()?)
+        .bind(now)
+        .bind(held.job_key)
+        .execute(connection)
+        .await
+        .during("extend a lease")?;
+    Ok(held.cancel_requested || held.gone)
+}
+
+pub(super) async fn end(
+    connection: &mut SqliteConnection,
+    now: i64,
+    lease: Lease,
+    ending: Ending,
+) -> Result<()> {
+    if !ending.state.is_final() || ending.state == JobState::Indexed {
+        let message = format!("a job cannot end as {} without a published version", state_name(ending.state));
+        return Err(StoreError::new(ErrorKind::Invalid, message));
+    }
+    let held = held(connection, &lease).await?;
+    abandon(connection, now, &held, &ending).await
+}
+
+pub(super) async fn retry(
+    connection: &mut SqliteConnection,
+    now: i64,
+    lease: Lease,
+    retry: Retry,
+) -> Result<JobState> {
+    let held = held(connection, &lease).await?;
+    if held.cancel_requested || held.gone {
+        let ending = cancelled(&held);
+        abandon(connection, now, &held, &ending).await?;
+        return Ok(JobState::Cancelled);
+    }
+    if retry.counts && held.attempts >= held.max_attempts {
+        let ending = Ending {
+            state: JobState::Dead,
+            reason: Some(retry.reason),
+            message: Some(retry.message),
+            report: serde_json::Value::Null,
+        };
+        abandon(connection, now, &held, &ending).await?;
+        return Ok(JobState::Dead);
+    }
+    sqlx::query(
+        "UPDATE jobs SET state = 'queued', stage = 'waiting', done = NULL, total = NULL, owner = NULL, due_at = ?, \
+            attempts = attempts - ?, reason = ?, message = ?, updated_at = ? WHERE key = ?",
+    )
+    .bind(now.saturating_add(micros(retry.after)))
+    .bind(i64::from(!retry.counts))
+    .bind(&retry.reason)
+    .bind(&retry.message)
+    .bind(now)
+    .bind(held.job_key)
+    .execute(connection)
+    .await
+    .during("queue a job again")?;
+    Ok(JobState::Queued)
+}
+
+/// The end of a job that was cancelled or lost its document.
+pub(super) fn cancelled(held: &Held) -> Ending {
+    let (reason, message) =
+        if held.gone { ("deleted", "the document was deleted") } else { ("cancelled", "it was cancelled") };
+    Ending {
+        state: JobState::Cancelled,
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        report: serde_json::Value::Null,
+    }
+}
+
+/// Ends a held job and removes its version.
+pub(super) async fn abandon(
+    connection: &mut SqliteConnection,
+    now: i64,
+    held: &Held,
+    ending: &Ending,
+) -> Result<()> {
+    let version = versions::get(connection, held.version_key).await?;
+    remove(connection, &version).await?;
+    finish(connection, now, held.job_key, ending).await
+}
+
+/// Writes a job's final state.
+pub(super) async fn finish(
+    connection: &mut SqliteConnection,
+    now: i64,
+    job: i64,
+    ending: &Ending,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE jobs SET state = ?, stage = 'done', done = NULL, total = NULL, owner = NULL, reason = ?, message = ?, \
+            report = ?, updated_at = ? WHERE key = ?",
+    )
+    .bind(state_name(ending.state))
+    .bind(&ending.reason)
+    .bind(&ending.message)
+    .bind(json(&ending.report)?)
+    .bind(now)
+    .bind(job)
+    .execute(connection)
+    .await
+    .during("end a job")?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Stored text in pieces: how it is cut, and how spans are put together again.
+
+use sqlx::SqliteConnection;
+
+use super::failure::During;
+use super::scoped::signed;
+use crate::error::{ErrorKind, Result, StoreError};
+
+/// Bytes of a piece. The schema and the statements below know the number; it is part of the format.
+pub(super) const PIECE: usize = 8192;
+
+/// The part of a piece `s` that lies within a chunk `c`, and the join that finds the pieces of a chunk.
+macro_rules! pieces {
+    () => {
+        "substr(s.bytes, 1 + max(0, c.start - 8192 * s.number), min(c.end, 8192 * (s.number + 1)) - max(c.start, 8192 * s.number))"
+    };
+    (join) => {
+        " LEFT JOIN segments s ON s.version_key = c.version_key AND s.number BETWEEN c.start / 8192 AND (c.end - 1) / 8192 "
+    };
+}
+pub(super) use pieces;
+
+/// Puts a version's text in place of what it had.
+pub(super) async fn store(connection: &mut SqliteConnection, version: i64, text: String) -> Result<()> {
+    sqlx::query("DELETE FROM segments WHERE version_key = ?")
+        .bind(version)
+        .execute(&mut *connection)
+        .await
+        .during("store the text")?;
+    let pieces = signed(text.len().div_ceil(PIECE))?;
+    sqlx::query(
+        "WITH RECURSIVE piece (number) AS (SELECT 0 WHERE ?3 > 0 UNION ALL SELECT number + 1 FROM piece WHERE number + 1 < ?3) \
+         INSERT INTO segments (version_key, number, bytes) \
+         SELECT ?1, number, substr(?2, 1 + 8192 * number, 8192) FROM piece",
+    )
+    .bind(version)
+    .bind(text.into_bytes())
+    .bind(pieces)
+    .execute(connection)
+    .await
+    .during("store the text")?;
+    Ok(())
+}
+
+/// A version's bytes `start..end`, fewer where the text ends earlier.
+pub(super) async fn span(
+    connection: &mut SqliteConnection,
+    version: i64,
+    start: usize,
+    end: usize,
+) -> Result<Vec<u8>> {
+    if start >= end {
+        return Ok(Vec::new());
+    }
+    let first = start / PIECE;
+    let pieces: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT bytes FROM segments WHERE version_key = ? AND number BETWEEN ? AND ? ORDER BY number",
+    )
+    .bind(version)
+    .bind(signed(first)?)
+    .bind(signed((end - 1) / PIECE)?)
+    .fetch_all(connection)
+    .await
+    .during("read the text")?;
+    let mut bytes = pieces.concat();
+    bytes.truncate(end - first * PIECE);
+    bytes.drain(..(start - first * PIECE).min(bytes.len()));
+    Ok(bytes)
+}
+
+/// A version's whole text.
+pub(super) async fn whole(connection: &mut SqliteConnection, version: i64) -> Result<String> {
+    let pieces: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT bytes FROM segments WHERE version_key = ? ORDER BY number")
+            .bind(version)
+            .fetch_all(connection)
+            .await
+            .during("read the text")?;
+    utf8(pieces.concat())
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|e| {
+        StoreError::new(ErrorKind::Corrupt, "the catalog holds text that is not UTF-8: run verify")
+            .with_source(e)
+    })
+}
+
+/// Collects the pieces of consecutive rows of one chunk.
+pub(super) struct Stitch<R> {
+    open: Option<(i64, R, i64, Vec<u8>)>,
+}
+
+impl<R> Default for Stitch<R> {
+    fn default() -> Self {
+        Self { open: None }
+    }
+}
+
+impl<R> Stitch<R> {
+    /// Takes a row of chunk `key` with its piece of `start..end`; returns the chunk before it, once complete.
+    pub(super) fn push(
+        &mut self,
+        key: i64,
+        piece: Option<Vec<u8>>,
+        start: i64,
+        end: i64,
+        row: R,
+    ) -> Result<Option<(R, String)>> {
+        let piece = piece.unwrap_or_default();
+        match &mut self.open {
+            Some((open, _, _, bytes)) if *open == key => {
+                bytes.extend_from_slice(&piece);
+                Ok(None)
+            }
+            _ => {
+                let done = self.finish();
+                self.open = Some((key, row, end - start, piece));
+                done
+            }
+        }
+    }
+
+    /// The last chunk.
+    pub(super) fn finish(&mut self) -> Result<Option<(R, String)>> {
+        let Some((key, row, length, bytes)) = self.open.take() else {
+            return Ok(None);
+        };
+        if i64::try_from(bytes.len()) != Ok(length) {
+            let message = format!("the text of chunk {key} is not whole in the catalog: run verify");
+            return Err(StoreError::new(ErrorKind::Corrupt, message));
+        }
+        Ok(Some((row, utf8(bytes)?)))
+    }
+}

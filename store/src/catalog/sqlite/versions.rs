@@ -1,0 +1,79 @@
+//! A version's life: pending, stored, visible, removed, and what each step changes around it.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::changes;
+use super::failure::During;
+use crate::catalog::ChangeKind;
+use crate::document::Version;
+use crate::error::Result;
+
+/// Where a version stands.
+#[derive(Debug, FromRow)]
+pub(super) struct VersionRow {
+    pub(super) key: i64,
+    pub(super) collection_key: i64,
+    pub(super) document_key: i64,
+    pub(super) version: Version,
+    pub(super) state: String,
+}
+
+pub(super) async fn get(connection: &mut SqliteConnection, key: i64) -> Result<VersionRow> {
+    sqlx::query_as(
+        "SELECT versions.key, documents.collection_key, versions.document_key, versions.version, versions.state \
+         FROM versions JOIN documents ON documents.key = versions.document_key WHERE versions.key = ?",
+    )
+    .bind(key)
+    .fetch_one(connection)
+    .await
+    .during("look up a version")
+}
+
+/// Puts a version, or none, in view in place of the one that is, and keeps the collection's counts. The one that was in
+/// view still has to be removed.
+pub(super) async fn show(
+    connection: &mut SqliteConnection,
+    document: i64,
+    version: Option<i64>,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE collections SET documents = documents + n, chunks = chunks + m FROM ( \
+            SELECT documents.collection_key AS collection, \
+                (?2 IS NOT NULL) - (documents.visible IS NOT NULL) AS n, \
+                coalesce((SELECT chunks FROM versions WHERE key = ?2), 0) \
+                    - coalesce((SELECT chunks FROM versions WHERE key = documents.visible), 0) AS m \
+            FROM documents WHERE documents.key = ?1) \
+         WHERE key = collection AND deleted_at IS NULL",
+    )
+    .bind(document)
+    .bind(version)
+    .execute(&mut *connection)
+    .await
+    .during("count the documents")?;
+    sqlx::query(
+        "UPDATE documents SET visible = ?2, \
+            restricted = EXISTS (SELECT 1 FROM versions WHERE key = ?2 AND acl IS NOT NULL) WHERE key = ?1",
+    )
+    .bind(document)
+    .bind(version)
+    .execute(connection)
+    .await
+    .during("change the visible version")?;
+    Ok(())
+}
+
+/// Ends a version: the indexes are told if they may hold it, and purge may take it.
+pub(super) async fn remove(connection: &mut SqliteConnection, version: &VersionRow) -> Result<()> {
+    let seq = match version.state.as_str() {
+        "removed" => return Ok(()),
+        "pending" => None,
+        _ => Some(changes::record(connection, version, ChangeKind::Removed).await?),
+    };
+    sqlx::query("UPDATE versions SET state = 'removed', removed_seq = ? WHERE key = ?")
+        .bind(seq.map(|seq| seq.0))
+        .bind(version.key)
+        .execute(connection)
+        .await
+        .during("remove a version")?;
+    Ok(())
+}

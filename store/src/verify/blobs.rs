@@ -1,0 +1,113 @@
+//! Compares the blob store with the catalog: bytes that documents refer to, and bytes that nothing refers to.
+
+use std::collections::BTreeSet;
+
+use super::{EXAMPLES, Finding, FindingKind, VerifyOptions, VerifyReport, finding};
+use crate::Store;
+use crate::document::ContentHash;
+use crate::error::{ErrorKind, Result};
+use crate::scope::{CollectionScope, TenantId};
+
+/// Documents listed at a time.
+const PAGE: u32 = 500;
+
+/// Reads the original bytes of every visible document and compares them with their hash.
+pub(super) async fn referred(
+    store: &Store,
+    scope: &CollectionScope,
+    report: &mut VerifyReport,
+) -> Result<()> {
+    let (mut missing, mut corrupt) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    let mut cursor = None;
+    loop {
+        let page = store.catalog.documents(scope, None, cursor.as_deref(), PAGE).await?;
+        for document in page.items {
+            let hash = match store.catalog.blob(scope, &document.id).await {
+                Ok(hash) => hash,
+                // Deleted since it was listed.
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            if !seen.insert(hash) {
+                continue;
+            }
+            report.blobs += 1;
+            match store.blobs.get(scope.tenant(), &hash).await {
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    // Gone with its document while we looked, or lost.
+                    if store.catalog.blob_in_use(scope.tenant(), &hash).await? {
+                        missing.push(document.id.to_string());
+                    }
+                }
+                Err(e) if e.kind() == ErrorKind::Corrupt => corrupt.push(document.id.to_string()),
+                Err(e) => return Err(e),
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    for (kind, documents) in [(FindingKind::Missing, missing), (FindingKind::Corrupt, corrupt)] {
+        report.note(finding(scope, "blobs", kind, documents.len() as u64, documents));
+    }
+    Ok(())
+}
+
+/// Blobs of the tenants that have collections to which no version refers; deleted, if wanted, when they are still unused
+/// after the grace time.
+pub(super) async fn orphans(
+    store: &Store,
+    scopes: &[CollectionScope],
+    options: VerifyOptions,
+    report: &mut VerifyReport,
+) -> Result<()> {
+    // Blobs that a purge has named and not deleted yet are on their way out, not damage.
+    let doomed: BTreeSet<(TenantId, ContentHash)> = store.catalog.purge(0).await?.blobs.into_iter().collect();
+    let tenants: BTreeSet<&TenantId> = scopes.iter().map(CollectionScope::tenant).collect();
+    for tenant in tenants {
+        let mut orphans = Vec::new();
+        for hash in store.blobs.list(tenant).await? {
+            let is_doomed = doomed.contains(&(tenant.clone(), hash));
+            if !is_doomed && !store.catalog.blob_in_use(tenant, &hash).await? {
+                orphans.push(hash);
+            }
+        }
+        if orphans.is_empty() {
+            continue;
+        }
+        if options.repair {
+            orphans = delete(store, tenant, orphans, options).await?;
+        }
+        report.note(Finding {
+            part: "blobs",
+            tenant: Some(tenant.as_str().to_owned()),
+            collection: None,
+            kind: FindingKind::Orphaned,
+            count: orphans.len() as u64,
+            examples: orphans.iter().take(EXAMPLES).map(|hash| hash.to_hex()).collect(),
+            mended: options.repair,
+        });
+    }
+    Ok(())
+}
+
+/// Deletes those that are unused still, and returns them.
+async fn delete(
+    store: &Store,
+    tenant: &TenantId,
+    orphans: Vec<ContentHash>,
+    options: VerifyOptions,
+) -> Result<Vec<ContentHash>> {
+    tokio::time::sleep(options.orphan_grace).await;
+    let mut deleted = Vec::new();
+    for hash in orphans {
+        if !store.catalog.blob_in_use(tenant, &hash).await? {
+            store.blobs.delete(tenant, &hash).await?;
+            deleted.push(hash);
+        }
+    }
+    Ok(deleted)
+}
