@@ -21,7 +21,11 @@ pub(crate) struct Decoded {
 impl Decoded {
     /// What offsets into [`Decoded::text`] count: bytes of the file when it was sound UTF-8.
     pub(crate) fn basis(&self) -> Basis {
-        if self.charset == "UTF-8" && !self.damaged { Basis::Bytes } else { Basis::Decoded(self.charset.to_owned()) }
+        if self.charset == "UTF-8" && !self.damaged {
+            Basis::Bytes
+        } else {
+            Basis::Decoded(self.charset.to_owned())
+        }
     }
 
     /// Where the text starts in terms of [`Decoded::basis`].
@@ -40,7 +44,10 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     }
     let sample = bytes.get(..SAMPLE).unwrap_or(bytes);
     let nuls = sample.iter().filter(|&&b| b == 0).count();
-    let controls = sample.iter().filter(|&&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0x08 | 0x1b)).count();
+    let controls = sample
+        .iter()
+        .filter(|&&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0x08 | 0x1b))
+        .count();
     nuls * 1000 > sample.len() || controls * 50 > sample.len()
 }
 
@@ -56,7 +63,9 @@ pub(crate) fn decode(bytes: &[u8], declared: Option<&str>) -> Decoded {
         return decode_as(encoding, bytes, 0);
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => return Decoded { text: text.to_owned(), charset: UTF_8.name(), skipped: 0, damaged: false },
+        Ok(text) => {
+            return Decoded { text: text.to_owned(), charset: UTF_8.name(), skipped: 0, damaged: false };
+        }
         // A cut or slightly damaged UTF-8 file is still UTF-8: guessing a legacy charset would garble all of it.
         Err(error) if error.valid_up_to() > 0 && mostly_utf8(bytes) => return decode_as(UTF_8, bytes, 0),
         Err(_) => {}

@@ -22,7 +22,11 @@ enum Fate {
 /// and tag characters, soft hyphens and byte order marks go away, since readers do not see them and they carry hidden
 /// instructions or break words; the rest is normalised to NFC. Joiners stay where a script or an emoji needs them.
 /// Clean text comes back untouched.
-pub(crate) fn clean(text: String, map: OffsetMap, pages: Vec<PageSpan>) -> (String, OffsetMap, Vec<PageSpan>) {
+pub(crate) fn clean(
+    text: String,
+    map: OffsetMap,
+    pages: Vec<PageSpan>,
+) -> (String, OffsetMap, Vec<PageSpan>) {
     let (text, edits) = visible(text);
     let (map, pages) = carry(&edits, map, pages);
     let (text, edits) = compose(text);
@@ -43,7 +47,11 @@ fn carry(edits: &[Edit], map: OffsetMap, pages: Vec<PageSpan>) -> (OffsetMap, Ve
     }
     let pages = pages
         .into_iter()
-        .map(|p| PageSpan { page: p.page, start: moved(edits, p.start, false), end: moved(edits, p.end, true) })
+        .map(|p| PageSpan {
+            page: p.page,
+            start: moved(edits, p.start, false),
+            end: moved(edits, p.end, true),
+        })
         .collect();
     (map.rewrite(edits), pages)
 }
@@ -71,7 +79,7 @@ impl Rewriter {
 }
 
 fn visible(text: String) -> (String, Vec<Edit>) {
-    let plain = |b: u8| (b >= b' ' && b < 0x7f) || b == b'\n' || b == b'\t';
+    let plain = |b: u8| (b' '..0x7f).contains(&b) || b == b'\n' || b == b'\t';
     if text.bytes().all(plain) {
         return (text, Vec::new());
     }
@@ -101,11 +109,15 @@ fn fate(c: char, before: char, after: Option<char>) -> Fate {
         '\r' if after == Some('\n') => Fate::Drop,
         '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' => Fate::Become("\n"),
         '\u{2029}' => Fate::Become("\n\n"),
-        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Fate::Become(" "),
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            Fate::Become(" ")
+        }
         // Joiners spell words in Arabic and Indic scripts and build emoji; between other letters they only hide.
         '\u{200c}' | '\u{200d}' if joins(before) && after.is_some_and(joins) => Fate::Keep,
         // One variation selector chooses a glyph; a run of them is a hidden message.
-        '\u{fe00}'..='\u{fe0f}' if !before.is_whitespace() && !matches!(before, '\u{fe00}'..='\u{fe0f}') => Fate::Keep,
+        '\u{fe00}'..='\u{fe0f}' if !before.is_whitespace() && !matches!(before, '\u{fe00}'..='\u{fe0f}') => {
+            Fate::Keep
+        }
         _ if invisible(c) || c.is_control() => Fate::Drop,
         _ => Fate::Keep,
     }
@@ -145,7 +157,8 @@ fn compose(text: String) -> (String, Vec<Edit>) {
 
 /// Nothing before such a character can compose with it or move past it.
 fn starts_cluster(c: char) -> bool {
-    c.is_ascii() || (canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) != IsNormalized::Maybe)
+    c.is_ascii()
+        || (canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) != IsNormalized::Maybe)
 }
 
 fn compose_cluster(text: &str, start: usize, end: usize, work: &mut Rewriter) {

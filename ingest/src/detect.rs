@@ -111,7 +111,10 @@ impl Format {
 
     /// Whether the stored text is the file as it was written (its structure is Markdown or none).
     pub fn is_verbatim(&self) -> bool {
-        matches!(self, Self::Text | Self::Markdown | Self::Code(_) | Self::AsciiDoc | Self::ReStructuredText | Self::Tex)
+        matches!(
+            self,
+            Self::Text | Self::Markdown | Self::Code(_) | Self::AsciiDoc | Self::ReStructuredText | Self::Tex
+        )
     }
 }
 
@@ -170,7 +173,9 @@ fn by_name(name: &str) -> Option<Format> {
         "tex" | "latex" | "ltx" | "sty" | "cls" => Format::Tex,
         "xml" | "nxml" | "xsd" | "rss" | "atom" | "svg" | "xsl" | "xslt" => Format::Xml,
         "txt" | "text" | "log" | "srt" | "vtt" => return None,
-        other => return Language::by_extension(other).or_else(|| Language::by_file_name(file)).map(Format::Code),
+        other => {
+            return Language::by_extension(other).or_else(|| Language::by_file_name(file)).map(Format::Code);
+        }
     })
 }
 

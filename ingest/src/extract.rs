@@ -10,6 +10,7 @@ use crate::detect::{Format, detect};
 use crate::offsets::{Basis, Builder, OffsetMap};
 
 mod archive;
+mod chart;
 mod csv;
 mod docx;
 mod email;
@@ -19,13 +20,15 @@ mod html;
 mod json;
 mod limits;
 mod markdown;
-mod office;
+mod math;
+mod opc;
 mod pdf;
 mod pptx;
 mod sheet;
 mod table;
 mod text;
 mod xml;
+mod xmltree;
 
 pub use failure::{Failure, Reason};
 pub use limits::{Libraries, Limits};
@@ -104,9 +107,19 @@ impl Draft {
 ///
 /// # Errors
 /// A [`Failure`] with the reason; text is never silently empty.
-pub fn extract(bytes: &[u8], name: Option<&str>, declared: Option<&str>, limits: &Limits, libs: &Libraries) -> Result<Extracted, Failure> {
+pub fn extract(
+    bytes: &[u8],
+    name: Option<&str>,
+    declared: Option<&str>,
+    limits: &Limits,
+    libs: &Libraries,
+) -> Result<Extracted, Failure> {
     if bytes.len() as u64 > limits.max_input_bytes {
-        return Err(Failure::too_large(format!("the file has {} bytes, the limit is {} (max_input_bytes)", bytes.len(), limits.max_input_bytes)));
+        return Err(Failure::too_large(format!(
+            "the file has {} bytes, the limit is {} (max_input_bytes)",
+            bytes.len(),
+            limits.max_input_bytes
+        )));
     }
     let format = detect(bytes, name, declared)?;
     let source = Source { bytes, name, declared, limits, libs, depth: 0 };
@@ -149,14 +162,20 @@ pub(crate) fn read(format: Format, source: &Source<'_>) -> Result<Draft, Failure
         Format::Json => json::read(source),
         Format::Jsonl => json::read_lines(source),
         Format::Jats | Format::Xml => xml::read(source),
-        Format::Text | Format::Code(_) | Format::AsciiDoc | Format::ReStructuredText | Format::Tex => text::read(source, format),
+        Format::Text | Format::Code(_) | Format::AsciiDoc | Format::ReStructuredText | Format::Tex => {
+            text::read(source, format)
+        }
     }
 }
 
 fn finish(draft: Draft, format: Format, limits: &Limits) -> Result<Extracted, Failure> {
     let Draft { body, title, pages, metadata, warnings } = draft;
     if body.text.len() > limits.max_output_bytes {
-        let message = format!("the text has {} bytes, the limit is {} (max_output_bytes)", body.text.len(), limits.max_output_bytes);
+        let message = format!(
+            "the text has {} bytes, the limit is {} (max_output_bytes)",
+            body.text.len(),
+            limits.max_output_bytes
+        );
         return Err(Failure::too_large(message));
     }
     let (text, offsets, pages) = clean(body.text, body.map, pages);

@@ -1,1 +1,26 @@
-//! placeholder
+//! Bytes in, chunks with vectors out: reads documents, cuts them, embeds what is new, and makes versions searchable.
+
+pub mod chunk;
+pub mod config;
+pub mod dedup;
+pub mod detect;
+pub mod enrich;
+pub mod error;
+pub mod extract;
+pub mod offsets;
+pub mod pipeline;
+pub mod report;
+pub mod sandbox;
+pub mod source;
+pub mod worker;
+
+mod charset;
+mod clean;
+
+pub use chunk::{ChunkConfig, ChunkMode, Chunker};
+pub use config::{CollectionSettings, IngestConfig};
+pub use error::{ErrorKind, IngestError, Result};
+pub use pipeline::{Embedders, Extract, InProcess};
+pub use report::{FileReport, JobReport, Outcome, Summary};
+pub use source::{Content, Submission};
+pub use worker::{Ingestor, WorkerPool};

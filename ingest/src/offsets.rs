@@ -162,7 +162,9 @@ impl OffsetMap {
             let (from, to) = segment.slice(start, end, &self.basis);
             match found.last_mut() {
                 // Gaps of a few positions are line ends, hyphens or removed marks: one span reads better than two.
-                Some(last) if last.0 == segment.part && from <= last.2 + 4 && from >= last.1 => last.2 = last.2.max(to),
+                Some(last) if last.0 == segment.part && from <= last.2 + 4 && from >= last.1 => {
+                    last.2 = last.2.max(to)
+                }
                 _ => found.push((segment.part, from, to)),
             }
         }
@@ -289,11 +291,15 @@ impl TryFrom<Wire> for OffsetMap {
         if wire.v != 1 {
             return Err(format!("offset map of version {}, this program reads version 1", wire.v));
         }
-        if wire.segments.len() % 5 != 0 {
+        if !wire.segments.len().is_multiple_of(5) {
             return Err("offset map is cut short".to_owned());
         }
         let bad = || "offset map holds an impossible position".to_owned();
-        let mut map = Self { basis: wire.basis, parts: wire.parts, segments: Vec::with_capacity(wire.segments.len() / 5) };
+        let mut map = Self {
+            basis: wire.basis,
+            parts: wire.parts,
+            segments: Vec::with_capacity(wire.segments.len() / 5),
+        };
         let (mut text, mut source) = (0_i64, 0_i64);
         for chunk in wire.segments.chunks_exact(5) {
             let &[gap, len, part, jump, source_len] = chunk else { return Err(bad()) };
@@ -301,10 +307,22 @@ impl TryFrom<Wire> for OffsetMap {
             let end = start.checked_add(len).ok_or_else(bad)?;
             let from = source.checked_add(jump).ok_or_else(bad)?;
             let to = from.checked_add(source_len).ok_or_else(bad)?;
-            if gap < 0 || len <= 0 || from < 0 || source_len < 0 || part < 0 || part as usize >= map.parts.len() {
+            if gap < 0
+                || len <= 0
+                || from < 0
+                || source_len < 0
+                || part < 0
+                || part as usize >= map.parts.len()
+            {
                 return Err(bad());
             }
-            map.segments.push(Segment { start: start as usize, end: end as usize, part: part as u32, from: from as u64, to: to as u64 });
+            map.segments.push(Segment {
+                start: start as usize,
+                end: end as usize,
+                part: part as u32,
+                from: from as u64,
+                to: to as u64,
+            });
             (text, source) = (end, to);
         }
         Ok(map)

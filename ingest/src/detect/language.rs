@@ -94,7 +94,10 @@ impl Language {
     /// The language of a script by its `#!` line.
     pub(super) fn by_shebang(line: &str) -> Option<Self> {
         let command = line.strip_prefix("#!")?;
-        let mut words = command.split_whitespace().flat_map(|w| w.rsplit('/').next()).filter(|w| *w != "env" && !w.starts_with('-'));
+        let mut words = command
+            .split_whitespace()
+            .flat_map(|w| w.rsplit('/').next())
+            .filter(|w| *w != "env" && !w.starts_with('-'));
         let program = words.next()?.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
         match program {
             "sh" | "bash" | "zsh" | "dash" | "ksh" | "fish" => Some(Self::Shell),

@@ -17,7 +17,8 @@ pub(super) fn head(bytes: &[u8]) -> &[u8] {
 /// Formats that a start gives away whatever the file is called.
 pub(super) fn by_start(text: &str, extension: Option<&str>) -> Option<Format> {
     let start = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-    let templated = extension.is_some_and(|e| matches!(e, "md" | "markdown" | "mdx" | "vue" | "svelte" | "php" | "adoc" | "rst"));
+    let templated = extension
+        .is_some_and(|e| matches!(e, "md" | "markdown" | "mdx" | "vue" | "svelte" | "php" | "adoc" | "rst"));
     if start.starts_with('<') && !templated {
         return by_root(start);
     }
@@ -55,23 +56,45 @@ fn by_root(text: &str) -> Option<Format> {
         let at = rest.get(skip..)?.find(end)?;
         rest = rest.get(skip + at + end.len()..)?;
     }
-    let name: String = rest.strip_prefix('<')?.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')).collect();
+    let name: String = rest
+        .strip_prefix('<')?
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_'))
+        .collect();
     let local = name.rsplit(':').next().unwrap_or_default().to_ascii_lowercase();
-    let jats = local == "pmc-articleset" || (local == "article" && (rest.contains("<front>") || rest.contains("<front ") || rest.contains("article-type")));
+    let jats = local == "pmc-articleset"
+        || (local == "article"
+            && (rest.contains("<front>") || rest.contains("<front ") || rest.contains("article-type")));
     if jats {
         return Some(Format::Jats);
     }
     if xml {
         return Some(if local == "html" { Format::Html } else { Format::Xml });
     }
-    let html = ["html", "head", "body", "div", "p", "table", "section", "main", "h1", "h2", "ul", "ol", "span", "title", "meta", "article", "script", "style", "link", "header", "nav", "center", "font", "b"];
+    let html = [
+        "html", "head", "body", "div", "p", "table", "section", "main", "h1", "h2", "ul", "ol", "span",
+        "title", "meta", "article", "script", "style", "link", "header", "nav", "center", "font", "b",
+    ];
     html.contains(&local.as_str()).then_some(Format::Html)
 }
 
 /// At least two well-known header fields before the first blank line, and nothing but fields.
 fn is_mail(text: &str) -> bool {
     const KNOWN: [&str; 14] = [
-        "from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "delivered-to", "content-type", "cc", "reply-to", "x-mailer", "dkim-signature",
+        "from",
+        "to",
+        "subject",
+        "date",
+        "received",
+        "return-path",
+        "message-id",
+        "mime-version",
+        "delivered-to",
+        "content-type",
+        "cc",
+        "reply-to",
+        "x-mailer",
+        "dkim-signature",
     ];
     let (mut known, mut strong, mut fields) = (0, false, 0);
     for line in text.lines().take(400) {
@@ -100,8 +123,11 @@ fn is_mail(text: &str) -> bool {
 pub(super) fn confirmed(format: Format, text: &str, whole: bool) -> Format {
     match format {
         Format::Email if !text.lines().take(50).any(|l| l.contains(": ")) => Format::Text,
-        Format::Jsonl if whole && text.lines().count() > 1 && !is_json_lines(text) && text.trim_start().starts_with(['{', '[']) => Format::Json,
-        Format::Json if is_json_lines(text) && text.lines().filter(|l| !l.trim().is_empty()).count() > 1 => Format::Jsonl,
+        // One value over several lines under the wrong name; a list of lines may well hold a broken one.
+        Format::Jsonl if whole && is_json(text) && !is_json_lines(text) => Format::Json,
+        Format::Json if is_json_lines(text) && text.lines().filter(|l| !l.trim().is_empty()).count() > 1 => {
+            Format::Jsonl
+        }
         other => other,
     }
 }
@@ -113,17 +139,23 @@ pub(super) fn by_shape(text: &str, whole: bool) -> Format {
         if is_json_lines(text) && text.lines().filter(|l| !l.trim().is_empty()).count() > 1 {
             return Format::Jsonl;
         }
-        if whole && serde_json::from_str::<serde::de::IgnoredAny>(start).is_ok() {
+        if whole && is_json(start) {
             return Format::Json;
         }
     }
     if is_markdown(text) { Format::Markdown } else { Format::Text }
 }
 
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 /// The first lines (the last may be cut) are JSON objects or arrays.
 fn is_json_lines(text: &str) -> bool {
     let mut lines = text.lines().filter(|l| !l.trim().is_empty()).take(3).peekable();
-    let sound = |l: &str| l.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(l).is_ok();
+    let sound = |l: &str| {
+        l.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(l).is_ok()
+    };
     lines.peek().is_some() && lines.all(sound)
 }
 
@@ -132,9 +164,14 @@ fn is_markdown(text: &str) -> bool {
     let (mut headings, mut other) = (0_usize, 0_usize);
     for line in text.lines().take(500) {
         let hashes = line.bytes().take_while(|&b| b == b'#').count();
-        headings += usize::from((1..=6).contains(&hashes) && line.get(hashes..).is_some_and(|r| r.starts_with(' ')));
+        headings +=
+            usize::from((1..=6).contains(&hashes) && line.get(hashes..).is_some_and(|r| r.starts_with(' ')));
         let table = line.starts_with('|') && line.trim_end().ends_with('|');
-        let mark = line.starts_with("```") || line.starts_with("- ") || line.starts_with("* ") || line.starts_with("> ") || table;
+        let mark = line.starts_with("```")
+            || line.starts_with("- ")
+            || line.starts_with("* ")
+            || line.starts_with("> ")
+            || table;
         other += usize::from(mark || line.contains("](") || line.contains("**"));
     }
     headings >= 2 || (headings >= 1 && other >= 1) || other >= 4

@@ -44,7 +44,11 @@ fn front_matter(text: &str) -> Option<(&str, usize)> {
         if bare == fence || (fence == "---" && bare == "...") {
             let matter = text.get(first_end..at)?;
             // A horizontal rule at the start of a page is no front matter: every line must look like one.
-            let like = |l: &str| l.trim().is_empty() || l.starts_with([' ', '\t', '#', '-', '[', ']']) || l.contains([':', '=']);
+            let like = |l: &str| {
+                l.trim().is_empty()
+                    || l.starts_with([' ', '\t', '#', '-', '[', ']'])
+                    || l.contains([':', '='])
+            };
             return matter.lines().all(like).then_some((matter, at + line.len()));
         }
         at += line.len();
@@ -58,7 +62,9 @@ fn read_front_matter(matter: &str, draft: &mut Draft) {
     for line in matter.lines() {
         let bare = line.trim();
         if let (Some(item), Some(key)) = (bare.strip_prefix("- "), &list_key) {
-            if let Value::Array(items) = draft.metadata.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new())) {
+            if let Value::Array(items) =
+                draft.metadata.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()))
+            {
                 items.push(scalar(item));
             }
             continue;
@@ -66,7 +72,11 @@ fn read_front_matter(matter: &str, draft: &mut Draft) {
         if line.starts_with([' ', '\t', '#', '[']) {
             continue;
         }
-        let Some((key, value)) = bare.split_once(": ").or_else(|| bare.split_once('=')).or_else(|| bare.split_once(':')) else { continue };
+        let Some((key, value)) =
+            bare.split_once(": ").or_else(|| bare.split_once('=')).or_else(|| bare.split_once(':'))
+        else {
+            continue;
+        };
         let key = clean_line(key.trim().trim_matches('"')).to_lowercase();
         let value = value.trim();
         if key.is_empty() || key.len() > 64 || draft.metadata.len() >= 100 {
@@ -78,7 +88,9 @@ fn read_front_matter(matter: &str, draft: &mut Draft) {
         }
         list_key = None;
         let parsed = match value.strip_prefix('[').and_then(|v| v.strip_suffix(']')) {
-            Some(items) => Value::Array(items.split(',').filter(|i| !i.trim().is_empty()).map(scalar).collect()),
+            Some(items) => {
+                Value::Array(items.split(',').filter(|i| !i.trim().is_empty()).map(scalar).collect())
+            }
             None => scalar(value),
         };
         if key == "title"
@@ -103,7 +115,9 @@ fn scalar(raw: &str) -> Value {
         "false" => return Value::Bool(false),
         _ => {}
     }
-    let numeric = raw.len() < 16 && raw.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') && !(raw.len() > 1 && raw.starts_with('0') && !raw.starts_with("0."));
+    let numeric = raw.len() < 16
+        && raw.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-')
+        && !(raw.len() > 1 && raw.starts_with('0') && !raw.starts_with("0."));
     if numeric && let Ok(number) = raw.parse::<serde_json::Number>() {
         return Value::Number(number);
     }

@@ -33,10 +33,13 @@ fn underlined_title(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().take(60).collect();
     let rule = |l: &str| {
         let l = l.trim_end();
-        l.len() >= 3 && l.chars().next().is_some_and(|c| c.is_ascii_punctuation() && l.chars().all(|d| d == c))
+        l.len() >= 3
+            && l.chars().next().is_some_and(|c| c.is_ascii_punctuation() && l.chars().all(|d| d == c))
     };
     lines.windows(2).find_map(|pair| match pair {
-        [title, under] if rule(under) && !rule(title) && !title.trim().is_empty() => Some((*title).to_owned()),
+        [title, under] if rule(under) && !rule(title) && !title.trim().is_empty() => {
+            Some((*title).to_owned())
+        }
         _ => None,
     })
 }

@@ -1,0 +1,124 @@
+//! What can be set about ingestion, for the process and per collection.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::ChunkConfig;
+use crate::error::{ErrorKind, IngestError, Result};
+
+/// Settings of the process. Durations are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestConfig {
+    /// Bytes of one document, 1 or more. 100 MiB.
+    pub max_upload_bytes: u64,
+    /// Bytes of a document's metadata as JSON. 64 KiB.
+    pub max_metadata_bytes: usize,
+    /// Principals on one access list. 1 000.
+    pub max_acl_entries: usize,
+    /// Queued and running jobs beyond which documents are refused for now; checked at most once a second. 100 000.
+    pub max_backlog: u64,
+    /// Files that a folder run has accepted and not yet seen finished. 32.
+    pub files_in_flight: usize,
+    /// Chunks per call of the embedder: the step of progress and the most work lost by a cancellation. 32.
+    pub embed_batch: usize,
+    /// Calls of the embedder at a time per job. 2, so that a local model has work while results are taken in.
+    pub embed_calls: usize,
+    /// A job whose worker says nothing for this long is given to another. 60 s; heartbeats come three times as often.
+    pub lease_ms: u64,
+    /// Wait between looks for work that nobody announced (another process, a retry that fell due). 1 s.
+    pub poll_ms: u64,
+    /// Time for one attempt at one document. 30 min.
+    pub attempt_ms: u64,
+    /// Wait before the second attempt, doubled for each further one and shortened at random by up to half. 0.5 s.
+    pub retry_base_ms: u64,
+    /// The longest such wait. 60 s.
+    pub retry_cap_ms: u64,
+    /// Time between rounds of bringing indexes up to date and purging what was superseded or deleted. 30 s.
+    pub maintenance_ms: u64,
+    /// Such a round also comes after this many published versions. 1 000.
+    pub maintenance_publishes: u64,
+    /// How long [`crate::Ingestor::wait`] waits for a file of a folder run. 1 h.
+    pub wait_ms: u64,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            max_upload_bytes: 100 * 1024 * 1024,
+            max_metadata_bytes: 64 * 1024,
+            max_acl_entries: 1_000,
+            max_backlog: 100_000,
+            files_in_flight: 32,
+            embed_batch: 32,
+            embed_calls: 2,
+            lease_ms: 60_000,
+            poll_ms: 1_000,
+            attempt_ms: 30 * 60_000,
+            retry_base_ms: 500,
+            retry_cap_ms: 60_000,
+            maintenance_ms: 30_000,
+            maintenance_publishes: 1_000,
+            wait_ms: 3_600_000,
+        }
+    }
+}
+
+impl IngestConfig {
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms.max(30))
+    }
+
+    pub(crate) fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms.max(1))
+    }
+}
+
+/// Settings of one collection: what [`wellspring_store::Collection::settings`] holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CollectionSettings {
+    /// How its documents are cut. Changing it makes every document count as changed.
+    pub chunk: ChunkConfig,
+}
+
+impl CollectionSettings {
+    /// Reads and checks the stored form; null means the defaults. `Invalid` names the setting.
+    pub fn read(value: &serde_json::Value) -> Result<Self> {
+        let settings: Self = match value {
+            serde_json::Value::Null => Self::default(),
+            value => Self::deserialize(value).map_err(|e| {
+                IngestError::new(ErrorKind::Invalid, format!("the collection's settings can't be read: {e}"))
+                    .with_source(e)
+            })?,
+        };
+        settings.chunk.validate()?;
+        Ok(settings)
+    }
+
+    /// The stored form.
+    pub fn to_value(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self).map_err(|e| {
+            IngestError::new(ErrorKind::Internal, "the collection's settings can't be written").with_source(e)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_being_stored_and_are_checked() {
+        let settings =
+            CollectionSettings { chunk: ChunkConfig { target_tokens: 99, ..ChunkConfig::default() } };
+        assert_eq!(CollectionSettings::read(&settings.to_value().unwrap()).unwrap(), settings);
+        assert_eq!(
+            CollectionSettings::read(&serde_json::Value::Null).unwrap(),
+            CollectionSettings::default()
+        );
+        assert!(CollectionSettings::read(&serde_json::json!({"chunk": {"target_tokens": 1}})).is_err());
+        assert!(CollectionSettings::read(&serde_json::json!({"chunks": {}})).is_err());
+    }
+}

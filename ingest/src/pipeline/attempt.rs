@@ -1,0 +1,343 @@
+//! One attempt at one job: from the stored bytes to a version that every index holds and nobody sees yet.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use wellspring_models::Embedder;
+use wellspring_store::jobs::{JobState, Lease, Stage};
+use wellspring_store::{
+    Collection, ErrorKind as StoreKind, NewChunk, PageSpan, ProcessedDocument, Store, StoreError, fault,
+};
+
+use super::chunkers::Chunkers;
+use super::{Embedders, Extract, Given, identity, markup, vectors};
+use crate::chunk::{Chunk, Chunker, Input, Markup, chunk_id, first_heading};
+use crate::config::{CollectionSettings, IngestConfig};
+use crate::dedup;
+use crate::enrich::{self, Titles};
+use crate::error::{ErrorKind, IngestError};
+use crate::extract::{Extracted, Failure, Reason};
+use crate::report::{JobReport, Timings};
+use crate::worker::beat::Beat;
+
+/// Attempts at a document that makes the extractor crash: once may be chance, twice is the document.
+const CRASHES: u32 = 2;
+
+/// What an attempt needs.
+pub(crate) struct Attempt<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) embedders: &'a dyn Embedders,
+    pub(crate) extractor: &'a dyn Extract,
+    pub(crate) chunkers: &'a Chunkers,
+    pub(crate) config: &'a IngestConfig,
+    pub(crate) lease: &'a Lease,
+    pub(crate) beat: &'a Beat<'a>,
+}
+
+/// How an attempt that ran to its end came out.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Nothing to do.
+    Unchanged,
+    /// Every index holds the version: it may be published.
+    Ready(JobReport),
+}
+
+/// Why an attempt ended early.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// For good, for a reason in the document or its collection.
+    Ended { state: JobState, reason: &'static str, message: String },
+    /// For a reason outside the document: to be tried again.
+    Outside { reason: &'static str, error: IngestError },
+    /// A client asked for it, or the document was deleted.
+    Cancelled,
+    /// The lease, the document or the collection is gone: there is nothing left to write to.
+    Lost,
+    /// The process shuts down.
+    HandBack,
+}
+
+impl Halt {
+    fn ended(state: JobState, reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Ended { state, reason, message: message.into() }
+    }
+
+    pub(crate) fn outside(reason: &'static str, error: impl Into<IngestError>) -> Self {
+        Self::Outside { reason, error: error.into() }
+    }
+}
+
+/// A failed read from the store.
+fn reading(error: StoreError) -> Halt {
+    match error.kind() {
+        StoreKind::NotFound => Halt::Lost,
+        _ => Halt::outside("store_unavailable", error),
+    }
+}
+
+/// A failed write under the lease.
+pub(crate) fn writing(error: StoreError) -> Halt {
+    match error.kind() {
+        StoreKind::Conflict | StoreKind::NotFound => Halt::Lost,
+        _ => Halt::outside("store_unavailable", error),
+    }
+}
+
+impl Attempt<'_> {
+    /// Runs the stages. Dropping the future stops it; what was stored by then is replaced by the next attempt or
+    /// abandoned with the job.
+    pub(crate) async fn run(&self) -> Result<Done, Halt> {
+        self.beat.stage(Stage::Extract).await?;
+        let scope = &self.lease.collection;
+        let (_, collection) =
+            self.store.catalog.collection(scope.scope(), scope.name()).await.map_err(reading)?;
+        let settings = CollectionSettings::read(&collection.settings)
+            .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
+        let pipeline = identity(&collection, &settings.chunk, &Given::of(&self.lease.document));
+        if self.is_unchanged(&pipeline).await? {
+            return Ok(Done::Unchanged);
+        }
+        let embedder = self.embedder(&collection).await?;
+        let mut times = Timings::default();
+
+        let clock = Instant::now();
+        let extracted = self.extract().await?;
+        times.extract_ms = elapsed(clock);
+        fault::point("ingest.extract.after");
+
+        let clock = Instant::now();
+        self.beat.stage(Stage::Chunk).await?;
+        let chunker = self
+            .chunkers
+            .get(&settings.chunk, &embedder)
+            .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
+        let cut = self.cut(chunker, extracted).await?;
+        times.chunk_ms = elapsed(clock);
+        fault::point("ingest.chunk.after");
+
+        let clock = Instant::now();
+        let found = self.embed(&embedder, &cut.chunks).await?;
+        times.embed_ms = elapsed(clock);
+        fault::point("ingest.embed.after");
+
+        let mut report = self.report(&cut, &found).await?;
+        let clock = Instant::now();
+        self.beat.stage(Stage::Store).await?;
+        let processed = self.processed(cut, &found, pipeline, &settings.chunk.fingerprint())?;
+        let seq = self.store.catalog.store_version(self.lease, processed).await.map_err(writing)?;
+        times.store_ms = elapsed(clock);
+        fault::point("ingest.store.after");
+
+        let clock = Instant::now();
+        self.beat.stage(Stage::Index).await?;
+        self.store.indexes.catch_up(scope, seq).await.map_err(|e| Halt::outside("index_unavailable", e))?;
+        times.index_ms = elapsed(clock);
+        fault::point("ingest.index.after");
+        // The lease must outlast the publication that follows.
+        self.beat.stage(Stage::Index).await?;
+        report.timings = times;
+        Ok(Done::Ready(report))
+    }
+
+    /// Whether the visible version has the same bytes and came through the same pipeline.
+    async fn is_unchanged(&self, pipeline: &str) -> Result<bool, Halt> {
+        let document = &self.lease.document;
+        match self.store.catalog.document(&self.lease.collection, &document.id).await {
+            Ok(visible) => Ok(visible.content_hash == document.blob.to_hex() && visible.pipeline == pipeline),
+            Err(e) if e.kind() == StoreKind::NotFound => Ok(false),
+            Err(e) => Err(reading(e)),
+        }
+    }
+
+    /// The collection's embedder, if it still is the one the collection was made with.
+    async fn embedder(&self, collection: &Collection) -> Result<Arc<dyn Embedder>, Halt> {
+        let embedder = self
+            .embedders
+            .embedder(&collection.model)
+            .await
+            .map_err(|e| Halt::outside("embedder_unavailable", e))?;
+        let info = embedder.info();
+        if info.fingerprint.0 == collection.fingerprint && info.dimension == collection.dimension {
+            return Ok(embedder);
+        }
+        Err(Halt::ended(
+            JobState::Failed,
+            "model_mismatch",
+            format!(
+                "collection {} was made with {} ({}), but that name now means {} ({}); restore the model or make a new collection",
+                collection.name, collection.model, collection.fingerprint, info.name, info.fingerprint
+            ),
+        ))
+    }
+
+    async fn extract(&self) -> Result<Extracted, Halt> {
+        let document = &self.lease.document;
+        let bytes: Bytes = self
+            .store
+            .blobs
+            .get(self.lease.collection.tenant(), &document.blob)
+            .await
+            .map_err(|e| Halt::outside("blob_unavailable", e))?;
+        let name = document.source.rsplit(['/', '\\']).next().filter(|name| !name.is_empty());
+        match self.extractor.extract(bytes, name, document.media_type.as_deref()).await {
+            Ok(extracted) => Ok(extracted),
+            Err(failure) => Err(self.failure(failure)),
+        }
+    }
+
+    fn failure(&self, failure: Failure) -> Halt {
+        let Failure { reason, message } = failure;
+        let again = match reason {
+            Reason::Unavailable => true,
+            Reason::Crashed => self.lease.attempt < CRASHES.min(self.lease.max_attempts),
+            _ => false,
+        };
+        if again {
+            return Halt::outside(reason.code(), IngestError::new(ErrorKind::Unavailable, message));
+        }
+        let state = if reason.is_skip() { JobState::Skipped } else { JobState::Failed };
+        Halt::ended(state, reason.code(), message)
+    }
+
+    /// Chunks with titles and languages, made on a blocking thread.
+    async fn cut(&self, chunker: Chunker, extracted: Extracted) -> Result<Cut, Halt> {
+        let (given, source) = (self.lease.document.title.clone(), self.lease.document.source.clone());
+        let work = move || Cut::make(&chunker, extracted, given.as_deref(), &source);
+        let cut = tokio::task::spawn_blocking(work).await.map_err(|e| {
+            Halt::outside(
+                "internal",
+                IngestError::new(ErrorKind::Internal, "cutting the document failed").with_source(e),
+            )
+        })?;
+        if cut.chunks.is_empty() {
+            return Err(Halt::ended(
+                JobState::Failed,
+                Reason::Empty.code(),
+                "the document holds no text to be found by",
+            ));
+        }
+        Ok(cut)
+    }
+
+    async fn embed(&self, embedder: &Arc<dyn Embedder>, chunks: &[Chunk]) -> Result<vectors::Vectors, Halt> {
+        self.beat.stage(Stage::Embed).await?;
+        let dimension = embedder.info().dimension;
+        let plan = dedup::plan(self.store.catalog.as_ref(), &self.lease.collection, chunks, dimension)
+            .await
+            .map_err(|e| Halt::outside("store_unavailable", e))?;
+        let total = plan.missing.len() as u64;
+        self.beat.progress(0, total);
+        vectors::embed(embedder, chunks, plan, self.config.embed_batch, self.config.embed_calls, |done| {
+            self.beat.progress(done, total)
+        })
+        .await
+        .map_err(|e| Halt::outside("embedder_unavailable", e))
+    }
+
+    async fn report(&self, cut: &Cut, found: &vectors::Vectors) -> Result<JobReport, Halt> {
+        let document = &self.lease.document;
+        let duplicate = self
+            .store
+            .catalog
+            .duplicate_of(&self.lease.collection, &document.blob, &document.id)
+            .await
+            .map_err(reading)?;
+        let chunks = cut.chunks.len() as u64;
+        Ok(JobReport {
+            chunks,
+            embedded: found.embedded,
+            reused: chunks - found.embedded,
+            tokens: cut.chunks.iter().map(|c| c.tokens as u64).sum(),
+            truncated: found.truncated,
+            pages: cut.pages.last().map_or(0, |p| p.page),
+            characters: cut.extracted.text.chars().count() as u64,
+            format: cut.extracted.format.name().to_owned(),
+            duplicate_of: duplicate.map(|id| id.as_str().to_owned()),
+            warnings: cut.extracted.warnings.clone(),
+            timings: Timings::default(),
+        })
+    }
+
+    fn processed(
+        &self,
+        cut: Cut,
+        found: &vectors::Vectors,
+        pipeline: String,
+        chunker: &str,
+    ) -> Result<ProcessedDocument, Halt> {
+        let (collection, document, version) =
+            (self.lease.collection.key(), self.lease.document_key, self.lease.version);
+        let missing = || IngestError::new(ErrorKind::Internal, "a chunk was left without a vector");
+        let mut chunks = Vec::with_capacity(cut.chunks.len());
+        for (ordinal, (chunk, language)) in (0_u32..).zip(cut.chunks.into_iter().zip(cut.languages)) {
+            let vector =
+                found.by_hash.get(&chunk.content_hash).ok_or_else(|| Halt::outside("internal", missing()))?;
+            chunks.push(NewChunk {
+                id: chunk_id(collection, document, version, ordinal, chunker),
+                ordinal,
+                start: chunk.span.start,
+                end: chunk.span.end,
+                page: chunk.page,
+                headings: chunk.headings,
+                section: chunk.section,
+                embedded_text: chunk.embedded_text,
+                content_hash: chunk.content_hash,
+                tokens: u32::try_from(chunk.tokens).unwrap_or(u32::MAX),
+                language: language.map(str::to_owned),
+                vector: vector.clone(),
+            });
+        }
+        let offsets = serde_json::to_value(&cut.extracted.offsets).map_err(|e| {
+            Halt::outside(
+                "internal",
+                IngestError::new(ErrorKind::Internal, "the offset map can't be written").with_source(e),
+            )
+        })?;
+        Ok(ProcessedDocument {
+            title: cut.titles.shown,
+            media_type: cut.extracted.format.media_type().to_owned(),
+            metadata: enrich::merged(&self.lease.document.metadata, cut.extracted.metadata),
+            pages: cut.pages,
+            offsets,
+            warnings: cut.extracted.warnings,
+            pipeline,
+            chunks,
+            text: cut.extracted.text,
+        })
+    }
+}
+
+/// A document cut into chunks.
+struct Cut {
+    extracted: Extracted,
+    titles: Titles,
+    pages: Vec<PageSpan>,
+    chunks: Vec<Chunk>,
+    /// One per chunk.
+    languages: Vec<Option<&'static str>>,
+}
+
+impl Cut {
+    fn make(chunker: &Chunker, extracted: Extracted, given: Option<&str>, source: &str) -> Self {
+        let markup: Markup = markup(extracted.format);
+        let heading = first_heading(&extracted.text, markup);
+        let titles = enrich::titles(given, extracted.title.as_deref(), heading.as_deref(), source);
+        let pages: Vec<PageSpan> =
+            extracted.pages.iter().map(|p| PageSpan { page: p.page, start: p.start, end: p.end }).collect();
+        let chunks = chunker.chunk(&Input {
+            text: &extracted.text,
+            markup,
+            title: titles.embedded.as_deref(),
+            pages: &pages,
+        });
+        let body = |chunk: &Chunk| extracted.text.get(chunk.span.clone()).unwrap_or_default();
+        let languages = chunks.iter().map(|chunk| wellspring_models::text::language(body(chunk))).collect();
+        Self { titles, pages, chunks, languages, extracted }
+    }
+}
+
+fn elapsed(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,87 @@
+//! Keeps a lease alive while a job runs, says how far it is, and hears that it is to stop.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast;
+use wellspring_store::Catalog;
+use wellspring_store::ErrorKind as StoreKind;
+use wellspring_store::jobs::{JobId, Lease, Progress, Stage};
+
+use crate::pipeline::attempt::Halt;
+
+/// The longest wait between two heartbeats: how long a cancellation asked for in another process may go unheard.
+const SLOWEST: Duration = Duration::from_secs(2);
+
+/// The heartbeat of one attempt.
+pub(crate) struct Beat<'a> {
+    catalog: &'a dyn Catalog,
+    lease: &'a Lease,
+    extend: Duration,
+    changed: &'a broadcast::Sender<JobId>,
+    now: Mutex<(Stage, Option<Progress>)>,
+}
+
+impl<'a> Beat<'a> {
+    pub(crate) fn new(
+        catalog: &'a dyn Catalog,
+        lease: &'a Lease,
+        extend: Duration,
+        changed: &'a broadcast::Sender<JobId>,
+    ) -> Self {
+        Self { catalog, lease, extend, changed, now: Mutex::new((Stage::Waiting, None)) }
+    }
+
+    /// Enters a stage: recorded at once, and the moment at which a stop is heard.
+    pub(crate) async fn stage(&self, stage: Stage) -> Result<(), Halt> {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (stage, None);
+        match self.send().await {
+            Ok(()) => Ok(()),
+            Err(Sending::Stop(halt)) => Err(halt),
+            Err(Sending::Failed(error)) => Err(Halt::outside("store_unavailable", error)),
+        }
+    }
+
+    /// Units done and to do within the stage; recorded with the next heartbeat.
+    pub(crate) fn progress(&self, done: u64, total: u64) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(Progress { done, total });
+    }
+
+    /// Beats until there is a reason to stop. A store that does not answer is one only when the lease has run out:
+    /// another worker may hold the job by then.
+    pub(crate) async fn keep(&self) -> Halt {
+        let wait = (self.extend / 3).min(SLOWEST);
+        let mut last = Instant::now();
+        loop {
+            tokio::time::sleep(wait).await;
+            match self.send().await {
+                Ok(()) => last = Instant::now(),
+                Err(Sending::Stop(halt)) => return halt,
+                Err(Sending::Failed(_)) if last.elapsed() >= self.extend => return Halt::Lost,
+                Err(Sending::Failed(error)) => {
+                    tracing::warn!(job = %self.lease.job, %error, "a heartbeat could not be written; trying again");
+                }
+            }
+        }
+    }
+
+    async fn send(&self) -> Result<(), Sending> {
+        let (stage, progress) = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.catalog.heartbeat(self.lease, stage, progress, self.extend).await;
+        // Nobody listening is no fault.
+        let _ = self.changed.send(self.lease.job);
+        match result {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Sending::Stop(Halt::Cancelled)),
+            Err(e) if matches!(e.kind(), StoreKind::Conflict | StoreKind::NotFound) => {
+                Err(Sending::Stop(Halt::Lost))
+            }
+            Err(e) => Err(Sending::Failed(e)),
+        }
+    }
+}
+
+enum Sending {
+    Stop(Halt),
+    Failed(wellspring_store::StoreError),
+}

@@ -1,0 +1,109 @@
+//! The background round: brings every index to the end of the change sequence and purges what nobody needs any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wellspring_store::catalog::IndexKind;
+use wellspring_store::{CollectionScope, Store};
+
+use super::Inner;
+use crate::error::Result;
+
+/// Versions purged per transaction: short, so that writers do not wait for it.
+const PURGE: u32 = 200;
+/// How long submissions under way are waited for, and new ones held up, before the purge is left to the next round.
+const GATE: Duration = Duration::from_millis(200);
+
+/// Sweeps once, then runs rounds until told to stop: at the interval, and early after many publications or when a delete
+/// asks for one.
+pub(super) async fn run(inner: Arc<Inner>, stopping: CancellationToken) {
+    let interval = Duration::from_millis(inner.config.maintenance_ms.max(10));
+    tokio::select! {
+        () = stopping.cancelled() => return,
+        result = sweep(&inner) => if let Err(error) = result {
+            tracing::warn!(%error, "bytes left by an earlier process could not be cleaned up; the next start tries again");
+        },
+    }
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = inner.tidy.notified() => {}
+            () = tokio::time::sleep(interval) => {}
+        }
+        inner.publishes.store(0, Ordering::Relaxed);
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            result = round(&inner) => if let Err(error) = result {
+                tracing::warn!(%error, "maintenance failed; the next round tries again");
+            },
+        }
+    }
+}
+
+/// Brings a collection's indexes to the end of the change sequence. One that is there already is not even opened: opening
+/// loads its vectors.
+async fn follow(store: &Store, scope: &CollectionScope) -> Result<()> {
+    let newest = store.catalog.last_seq(scope).await?;
+    let (_, vector) = store.catalog.index_state(scope, IndexKind::Vector).await?;
+    let (_, keyword) = store.catalog.index_state(scope, IndexKind::Keyword).await?;
+    if vector.min(keyword) < newest {
+        store.indexes.catch_up(scope, newest).await?;
+    }
+    Ok(())
+}
+
+/// Deletes bytes that no document refers to: an earlier process died between storing an upload and accepting it.
+async fn sweep(inner: &Inner) -> Result<()> {
+    let store = &inner.store;
+    let collections = store.catalog.all_collections().await?;
+    let tenants: BTreeSet<_> = collections.iter().map(|(scope, _)| scope.tenant().clone()).collect();
+    for tenant in tenants {
+        let mut swept = 0_u64;
+        for hash in store.blobs.list(&tenant).await? {
+            if store.catalog.blob_in_use(&tenant, &hash).await? {
+                continue;
+            }
+            // An upload under way may be about to be accepted with these bytes: wait for it, and look again.
+            let _alone = inner.bytes_in_use.write().await;
+            if !store.catalog.blob_in_use(&tenant, &hash).await? {
+                store.blobs.delete(&tenant, &hash).await?;
+                swept += 1;
+            }
+        }
+        if swept > 0 {
+            tracing::info!(
+                tenant = tenant.as_str(),
+                blobs = swept,
+                "cleaned up uploads that were never accepted"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// One round. Harmless to repeat and to interrupt.
+pub(super) async fn round(inner: &Inner) -> Result<()> {
+    let store = &inner.store;
+    for (scope, _) in store.catalog.all_collections().await? {
+        // A collection deleted meanwhile, or one whose index is damaged, does not keep the others from their turn.
+        if let Err(error) = follow(store, &scope).await {
+            tracing::warn!(collection = %scope.name(), %error, "the indexes of a collection could not be brought up to date");
+        }
+    }
+    while let Ok(_alone) = tokio::time::timeout(GATE, inner.bytes_in_use.write()).await {
+        let purged = store.purge_once(PURGE).await?;
+        if purged.versions == 0 {
+            break;
+        }
+        tracing::info!(
+            versions = purged.versions,
+            chunks = purged.chunks,
+            blobs = purged.blobs.len(),
+            "purged"
+        );
+    }
+    Ok(())
+}
