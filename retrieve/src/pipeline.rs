@@ -1,0 +1,278 @@
+//! One search from request to passages: recall, fuse, join with the catalog, rerank, diversify, widen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wellspring_models::registry::Registry;
+use wellspring_store::{ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
+
+use crate::choose::{Chosen, choose};
+use crate::config::{RetrieveConfig, within};
+use crate::context::contexts;
+use crate::diversify::marginal_relevance;
+use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::explain::{self, Degraded, Explain, Timings};
+use crate::fuse::fuse;
+use crate::models::CollectionModels;
+use crate::passage::{Passage, SearchResponse};
+use crate::query::{Query, SearchRequest};
+use crate::recall::{DENSE, KEYWORD, Legs, Recalled};
+use crate::rerank::rerank;
+
+/// Rounds of asking deeper: with four times the depth each, the last asks 64 times the first.
+const MAX_ROUNDS: usize = 4;
+/// Most documents of one document ranking.
+const MAX_DOCUMENTS: usize = 10_000;
+/// Hits that maximal marginal relevance picks from, per hit wanted.
+const MMR_POOL: usize = 4;
+
+/// Searches collections.
+pub struct Retriever {
+    store: Store,
+    registry: Arc<Registry>,
+    models: CollectionModels,
+    config: RetrieveConfig,
+}
+
+/// The outcome of the rounds of recall.
+struct Ranked {
+    chosen: Chosen,
+    degraded: Vec<Degraded>,
+    explain: Option<Explain>,
+}
+
+impl Retriever {
+    /// `Invalid` if a setting is out of range. Models are loaded when a search first needs them.
+    pub fn new(store: Store, registry: Arc<Registry>, config: RetrieveConfig) -> Result<Self> {
+        config.check()?;
+        Ok(Self { store, models: CollectionModels::new(Arc::clone(&registry)), registry, config })
+    }
+
+    /// The settings it runs with.
+    pub fn config(&self) -> &RetrieveConfig {
+        &self.config
+    }
+
+    /// At most `k` visible passages, best first. A part that failed is named in `degraded`. Errors: `Invalid` for the
+    /// request, `NotFound` for the collection, `Conflict` for another embedder, `Unavailable` or `Timeout` when no leg
+    /// could answer.
+    pub async fn search(&self, scope: &CollectionScope, request: SearchRequest) -> Result<SearchResponse> {
+        let query = Query::of(request, &self.config)?;
+        self.run(scope, &query).await
+    }
+
+    /// The best passage of each of at most `depth` (1–10 000) documents, best first: a document's score is its best
+    /// chunk's. Goes on asking deeper until that many documents are found or nothing is left; `k`, `per_document`,
+    /// duplicate collapse and MMR do not apply, so that documents with equal text each keep their place.
+    pub async fn search_documents(
+        &self,
+        scope: &CollectionScope,
+        request: SearchRequest,
+        depth: usize,
+    ) -> Result<SearchResponse> {
+        within("depth in documents", depth as u64, 1, MAX_DOCUMENTS as u64)?;
+        let query = Query {
+            k: depth,
+            per_document: Some(1),
+            collapse_duplicates: false,
+            mmr: None,
+            ..Query::of(request, &self.config)?
+        };
+        self.run(scope, &query).await
+    }
+
+    /// Those of the chunks that are visible under the scope, in the order asked, each once.
+    pub async fn fetch(&self, scope: &CollectionScope, ids: &[ChunkId]) -> Result<Vec<Passage>> {
+        let chunks = self.store.catalog.chunks_by_id(scope, ids).await?;
+        let mut chunks: HashMap<_, _> = chunks.into_iter().map(|chunk| (chunk.id.clone(), chunk)).collect();
+        Ok(ids.iter().filter_map(|id| chunks.remove(id)).map(|chunk| Passage::of(chunk, 0.0, None)).collect())
+    }
+
+    /// Bytes `start..end` of a document's stored text, if this version is the visible one: what a quote is compared
+    /// with. Cut to the text's length and to character boundaries; `NotFound` otherwise.
+    pub async fn text_span(
+        &self,
+        scope: &CollectionScope,
+        document: &DocumentId,
+        version: Version,
+        start: usize,
+        end: usize,
+    ) -> Result<String> {
+        Ok(self.store.catalog.text_span(scope, document, version, start, end).await?)
+    }
+
+    /// The pages of a document's visible version, in order; empty where the format has none. `NotFound` if no version is
+    /// visible.
+    pub async fn pages(&self, scope: &CollectionScope, document: &DocumentId) -> Result<Vec<PageSpan>> {
+        Ok(self.store.catalog.text(scope, document).await?.1)
+    }
+
+    async fn run(&self, scope: &CollectionScope, query: &Query) -> Result<SearchResponse> {
+        let start = Instant::now();
+        let mut timings = Timings::default();
+        let Ranked { chosen, mut degraded, explain } = self.rank(scope, query, &mut timings).await?;
+        let mut hits = chosen.passages;
+        degraded.extend(self.rerank(query, &mut hits, &mut timings).await);
+        if let Some(lambda) = query.mmr {
+            let stage = Instant::now();
+            hits = self.diversify(scope, hits, lambda, query.k).await?;
+            timings.add("diversify", stage);
+        }
+        hits.truncate(query.k);
+        degraded.extend(self.widen(scope, query, &mut hits, &mut timings).await);
+        timings.add("total", start);
+        Ok(SearchResponse { hits, degraded, explain, timings })
+    }
+
+    /// Recall, fusion and the join, deeper each round until enough hits are let in.
+    async fn rank(&self, scope: &CollectionScope, query: &Query, timings: &mut Timings) -> Result<Ranked> {
+        let catalog = self.store.catalog.as_ref();
+        let mut legs = Legs::new(
+            &self.store,
+            &self.models,
+            scope,
+            query,
+            Duration::from_millis(self.config.deadline_ms),
+        );
+        let want = query.pool();
+        let deepest = query.max_depth.max(want);
+        let mut depth = query.depth.max(want).min(deepest);
+        let mut report = query.explain.then(|| explain::of_query(query));
+        let mut earlier: Option<Chosen> = None;
+        for round in 1.. {
+            let recalled = match (legs.round(depth, timings).await, earlier.take()) {
+                (Ok(recalled), _) => recalled,
+                (Err(error), Some(chosen)) if error.is_transient() => {
+                    let reason = format!("asking deeper for more hits failed: {error}");
+                    let degraded = vec![Degraded { leg: "recall".to_owned(), reason }];
+                    return Ok(Ranked { chosen, degraded, explain: report });
+                }
+                (Err(error), _) => return Err(error),
+            };
+            let stage = Instant::now();
+            let fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
+            timings.add("fuse", stage);
+            let stage = Instant::now();
+            let chosen = choose(catalog, scope, query, &fused, want).await?;
+            timings.add("join", stage);
+            if let Some(report) = &mut report {
+                describe(report, &recalled, &chosen, fused.len());
+                (report.depth, report.rounds, report.candidates) = (depth, round, legs.candidates());
+            }
+            let enough = chosen.passages.len() >= want || recalled.exhausted();
+            if enough || depth == deepest || round == MAX_ROUNDS {
+                if let Some(report) = &mut report
+                    && query.mode.wants_dense()
+                {
+                    report.vector_index = legs.vector_engine().await;
+                }
+                return Ok(Ranked { chosen, degraded: legs.degraded(), explain: report });
+            }
+            earlier = Some(chosen);
+            depth = depth.saturating_mul(4).min(deepest);
+        }
+        Err(RetrieveError::new(ErrorKind::Internal, "the rounds of recall ended without a result"))
+    }
+
+    async fn rerank(&self, query: &Query, hits: &mut [Passage], timings: &mut Timings) -> Option<Degraded> {
+        let settings = query.rerank.as_ref()?;
+        let stage = Instant::now();
+        let (head, tail) = hits.split_at_mut(settings.candidates.min(hits.len()));
+        let degraded = match self.registry.reranker(Some(&settings.model)).await {
+            Ok(Some(reranker)) => {
+                rerank(reranker.as_ref(), &query.text, head, Duration::from_millis(settings.budget_ms)).await
+            }
+            Ok(None) => {
+                let reason = format!("there is no reranker {}", settings.model);
+                Some(Degraded { leg: "rerank".to_owned(), reason })
+            }
+            Err(error) => Some(Degraded { leg: "rerank".to_owned(), reason: error.to_string() }),
+        };
+        if degraded.is_none()
+            && let (Some(last), Some(first)) = (head.last(), tail.first())
+        {
+            // What was not read keeps its order below what was, on the reranker's scale.
+            let (lowest, highest) = (last.score.next_down(), first.score);
+            for passage in tail {
+                passage.score = lowest - (highest - passage.score);
+            }
+        }
+        timings.add("rerank", stage);
+        degraded
+    }
+
+    async fn diversify(
+        &self,
+        scope: &CollectionScope,
+        hits: Vec<Passage>,
+        lambda: f32,
+        k: usize,
+    ) -> Result<Vec<Passage>> {
+        let index = self.store.indexes.vector(scope).await?;
+        let mut vectors = Vec::with_capacity(hits.len());
+        for hit in &hits {
+            vectors.push(index.vector(hit.place.key).await?);
+        }
+        let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
+        let mut hits: Vec<Option<Passage>> = hits.into_iter().map(Some).collect();
+        let picked = marginal_relevance(&scores, &vectors, lambda, k);
+        Ok(picked.into_iter().filter_map(|index| hits[index].take()).collect())
+    }
+
+    async fn widen(
+        &self,
+        scope: &CollectionScope,
+        query: &Query,
+        hits: &mut Vec<Passage>,
+        timings: &mut Timings,
+    ) -> Option<Degraded> {
+        let neighbours = query.neighbours?;
+        let stage = Instant::now();
+        let widened = contexts(self.store.catalog.as_ref(), scope, hits, neighbours).await;
+        timings.add("context", stage);
+        match widened {
+            Ok(found) => {
+                for (hit, context) in hits.iter_mut().zip(found) {
+                    hit.context = context;
+                }
+                hits.retain(|hit| hit.context.is_some());
+                None
+            }
+            Err(error) => {
+                let reason = format!("passages are not widened: {error}");
+                Some(Degraded { leg: "context".to_owned(), reason })
+            }
+        }
+    }
+}
+
+impl Query {
+    /// Hits to collect before the stages that pick among them.
+    fn pool(&self) -> usize {
+        let reranked = self.rerank.as_ref().map_or(0, |settings| settings.candidates);
+        let picked = self.mmr.map_or(self.k, |_| self.k.saturating_mul(MMR_POOL));
+        picked.max(reranked)
+    }
+}
+
+fn describe(report: &mut Explain, recalled: &Recalled, chosen: &Chosen, fused: usize) {
+    report.legs = [(DENSE, &recalled.dense), (KEYWORD, &recalled.keyword)]
+        .into_iter()
+        .filter_map(|(name, list)| Some(explain::leg(name, list.as_ref()?)))
+        .collect();
+    report.fused = fused;
+    report.dropped = chosen.drops.counts.clone();
+    report.dropped_hits = chosen.drops.named.clone();
+}
+
+/// Documents in the order of their best passage, each with that passage's score.
+pub fn document_ranking(hits: &[Passage]) -> Vec<(DocumentId, f32)> {
+    let mut best: HashMap<&DocumentId, f32> = HashMap::new();
+    for hit in hits {
+        best.entry(&hit.document_id).and_modify(|score| *score = score.max(hit.score)).or_insert(hit.score);
+    }
+    let mut ranking: Vec<_> = best.into_iter().map(|(id, score)| (id.clone(), score)).collect();
+    ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranking
+}

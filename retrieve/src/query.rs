@@ -1,0 +1,210 @@
+//! What a caller asks for, checked and cleaned before anything is searched.
+
+use serde::{Deserialize, Serialize};
+use wellspring_store::Filter;
+
+use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, within};
+use crate::context::NeighbourConfig;
+use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::fuse::{Fusion, Missing};
+
+/// Longest query text, in bytes as received.
+pub const MAX_QUERY_BYTES: usize = 8 * 1024;
+/// Most hits of one search.
+pub const MAX_K: usize = 1_000;
+/// Hits of a search that does not say how many.
+pub const DEFAULT_K: usize = 10;
+
+/// Which legs run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Both, fused.
+    #[default]
+    Hybrid,
+    /// By meaning: vectors only.
+    Dense,
+    /// By words: BM25 only.
+    Keyword,
+}
+
+impl Mode {
+    /// Whether the vector leg runs.
+    pub fn wants_dense(self) -> bool {
+        self != Self::Keyword
+    }
+
+    /// Whether the keyword leg runs.
+    pub fn wants_keyword(self) -> bool {
+        self != Self::Dense
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Hybrid => "hybrid",
+            Self::Dense => "dense",
+            Self::Keyword => "keyword",
+        })
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = RetrieveError;
+
+    /// `hybrid`, `dense` or `keyword`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "hybrid" => Ok(Self::Hybrid),
+            "dense" => Ok(Self::Dense),
+            "keyword" => Ok(Self::Keyword),
+            _ => Err(RetrieveError::new(ErrorKind::Invalid, "the mode is one of hybrid, dense, keyword")),
+        }
+    }
+}
+
+/// One search as a caller asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRequest {
+    /// What is looked for, in plain words; never parsed as a query language. 1 byte to [`MAX_QUERY_BYTES`].
+    pub query: String,
+    /// Most hits, 1 to [`MAX_K`].
+    #[serde(default = "default_k")]
+    pub k: usize,
+    /// Which legs run.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Only documents that match.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+    /// Whether the response says how each hit came about.
+    #[serde(default)]
+    pub explain: bool,
+    /// Widens each hit by its neighbours; off by default.
+    #[serde(default)]
+    pub neighbours: Option<NeighbourConfig>,
+    /// Stage switches for this search only.
+    #[serde(default)]
+    pub overrides: Overrides,
+}
+
+fn default_k() -> usize {
+    DEFAULT_K
+}
+
+impl SearchRequest {
+    /// A hybrid search for `query` with every default.
+    pub fn new(query: impl Into<String>) -> Self {
+        Self {
+            query: query.into(),
+            k: DEFAULT_K,
+            mode: Mode::default(),
+            filter: None,
+            explain: false,
+            neighbours: None,
+            overrides: Overrides::default(),
+        }
+    }
+}
+
+/// Settings that replace the operator's for one search: what evaluation switches stage by stage. Absent fields keep
+/// [`RetrieveConfig`]'s value.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overrides {
+    /// See [`RetrieveConfig::fusion`].
+    pub fusion: Option<Fusion>,
+    /// See [`RetrieveConfig::missing`].
+    pub missing: Option<Missing>,
+    /// See [`RetrieveConfig::depth`].
+    pub depth: Option<usize>,
+    /// `Some(false)` switches a configured rerank stage off.
+    pub rerank: Option<bool>,
+    /// See [`RetrieveConfig::collapse_duplicates`].
+    pub collapse_duplicates: Option<bool>,
+    /// See [`RetrieveConfig::per_document`].
+    pub per_document: Option<usize>,
+    /// See [`RetrieveConfig::mmr`].
+    pub mmr: Option<f32>,
+}
+
+/// A search that passed every check, with every setting decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    pub(crate) text: String,
+    pub(crate) k: usize,
+    pub(crate) mode: Mode,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) explain: bool,
+    pub(crate) neighbours: Option<NeighbourConfig>,
+    pub(crate) fusion: Fusion,
+    pub(crate) missing: Missing,
+    pub(crate) depth: usize,
+    pub(crate) max_depth: usize,
+    pub(crate) collapse_duplicates: bool,
+    pub(crate) per_document: Option<usize>,
+    pub(crate) mmr: Option<f32>,
+    pub(crate) rerank: Option<RerankConfig>,
+}
+
+impl Query {
+    /// Checks the request against its limits and fills in the operator's settings; `Invalid` names the limit.
+    pub(crate) fn of(request: SearchRequest, config: &RetrieveConfig) -> Result<Self> {
+        let SearchRequest { query, k, mode, filter, explain, neighbours, overrides } = request;
+        within("k", k as u64, 1, MAX_K as u64)?;
+        if query.len() > MAX_QUERY_BYTES {
+            return Err(RetrieveError::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the query has {} bytes; at most {MAX_QUERY_BYTES} are searched: shorten it",
+                    query.len()
+                ),
+            ));
+        }
+        let text = clean(&query);
+        if text.is_empty() {
+            return Err(RetrieveError::new(ErrorKind::Invalid, "the query is empty: say what to look for"));
+        }
+        let fusion = overrides.fusion.unwrap_or(config.fusion);
+        check_fusion(fusion)?;
+        let depth = overrides.depth.unwrap_or(config.depth);
+        within("depth", depth as u64, 1, config.max_depth as u64)?;
+        let per_document = overrides.per_document.or(config.per_document);
+        if let Some(cap) = per_document {
+            within("per_document", cap as u64, 1, MAX_K as u64)?;
+        }
+        let mmr = overrides.mmr.or(config.mmr);
+        if let Some(lambda) = mmr {
+            check_mmr(lambda)?;
+        }
+        if let Some(neighbours) = neighbours {
+            neighbours.check()?;
+        }
+        Ok(Self {
+            text,
+            k,
+            mode,
+            filter,
+            explain,
+            neighbours,
+            fusion,
+            missing: overrides.missing.unwrap_or(config.missing),
+            depth,
+            max_depth: config.max_depth,
+            collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
+            per_document,
+            mmr,
+            rerank: config.rerank.clone().filter(|_| overrides.rerank != Some(false)),
+        })
+    }
+}
+
+/// The text as it is embedded and analysed: normalised like stored text, control characters as white space, runs of
+/// white space as one blank.
+fn clean(query: &str) -> String {
+    let without_controls: String = query.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let normalised = wellspring_models::text::normalize(&without_controls);
+    normalised.split_whitespace().collect::<Vec<_>>().join(" ")
+}

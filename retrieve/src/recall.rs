@@ -1,0 +1,256 @@
+//! Asks the vector and the keyword index, side by side and under one deadline, and says which of them failed.
+
+use std::future::Future;
+use std::time::Duration;
+
+use roaring::RoaringTreemap;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use wellspring_models::TextKind;
+use wellspring_store::keyword::KeywordQuery;
+use wellspring_store::vector::VectorQuery;
+use wellspring_store::{ChunkKey, CollectionScope, Store};
+
+use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::explain::{Degraded, Timings, VectorEngine, milliseconds};
+use crate::fuse::{LegHit, LegList, Missing};
+use crate::models::CollectionModels;
+use crate::query::Query;
+
+pub(crate) const DENSE: &str = "dense";
+pub(crate) const KEYWORD: &str = "keyword";
+
+/// Both legs of one search. What was paid for once (the query's vector, the candidates) is kept between rounds, and a
+/// leg that failed is not asked again.
+pub(crate) struct Legs<'a> {
+    store: &'a Store,
+    models: &'a CollectionModels,
+    scope: &'a CollectionScope,
+    query: &'a Query,
+    deadline: Instant,
+    budget: Duration,
+    among: OnceCell<Option<RoaringTreemap>>,
+    vector: OnceCell<Vec<f32>>,
+    dense_failed: Option<RetrieveError>,
+    keyword_failed: Option<RetrieveError>,
+}
+
+/// One round's lists; `None` for a leg that was not wanted or failed.
+#[derive(Debug, Default)]
+pub(crate) struct Recalled {
+    pub(crate) dense: Option<LegList>,
+    pub(crate) keyword: Option<LegList>,
+}
+
+impl Recalled {
+    /// No leg has anything left that a deeper round could bring.
+    pub(crate) fn exhausted(&self) -> bool {
+        [&self.dense, &self.keyword].into_iter().flatten().all(|list| list.exhausted)
+    }
+}
+
+impl<'a> Legs<'a> {
+    /// The deadline starts to run here.
+    pub(crate) fn new(
+        store: &'a Store,
+        models: &'a CollectionModels,
+        scope: &'a CollectionScope,
+        query: &'a Query,
+        budget: Duration,
+    ) -> Self {
+        Self {
+            store,
+            models,
+            scope,
+            query,
+            deadline: Instant::now() + budget,
+            budget,
+            among: OnceCell::new(),
+            vector: OnceCell::new(),
+            dense_failed: None,
+            keyword_failed: None,
+        }
+    }
+
+    /// Chunks that scope and filter let through, once known; `None` when everything.
+    pub(crate) fn candidates(&self) -> Option<u64> {
+        self.among.get().and_then(Option::as_ref).map(RoaringTreemap::len)
+    }
+
+    /// What did not work so far.
+    pub(crate) fn degraded(&self) -> Vec<Degraded> {
+        [(DENSE, &self.dense_failed), (KEYWORD, &self.keyword_failed)]
+            .into_iter()
+            .filter_map(|(leg, failed)| {
+                Some(Degraded { leg: leg.to_owned(), reason: failed.as_ref()?.to_string() })
+            })
+            .collect()
+    }
+
+    /// Asks each living leg for `depth` hits. A fault of the request or a foreign fingerprint is an error at once; any
+    /// other failure costs its leg; with no leg left the error is `Unavailable`, or `Timeout` if that was all.
+    pub(crate) async fn round(&mut self, depth: usize, timings: &mut Timings) -> Result<Recalled> {
+        let wants_dense = self.query.mode.wants_dense() && self.dense_failed.is_none();
+        let wants_keyword = self.query.mode.wants_keyword() && self.keyword_failed.is_none();
+        let this = &*self;
+        let (dense, keyword) = futures::join!(
+            async {
+                if !wants_dense {
+                    return None;
+                }
+                Some(this.timed(this.dense(depth, None)).await)
+            },
+            async {
+                if !wants_keyword {
+                    return None;
+                }
+                Some(this.timed(this.keyword(depth, None)).await)
+            },
+        );
+        let mut recalled = Recalled::default();
+        if let Some((list, ms)) = dense {
+            timings.add_ms(DENSE, ms);
+            recalled.dense = keep(list, &mut self.dense_failed)?;
+        }
+        if let Some((list, ms)) = keyword {
+            timings.add_ms(KEYWORD, ms);
+            recalled.keyword = keep(list, &mut self.keyword_failed)?;
+        }
+        if recalled.dense.is_none() && recalled.keyword.is_none() {
+            return Err(self.nothing_left());
+        }
+        if self.query.missing == Missing::Exact {
+            let start = std::time::Instant::now();
+            self.complete(&mut recalled).await?;
+            timings.add("complete", start);
+        }
+        Ok(recalled)
+    }
+
+    /// Asks each leg for the scores of chunks that only the other one listed.
+    async fn complete(&mut self, recalled: &mut Recalled) -> Result<()> {
+        let Recalled { dense: Some(dense), keyword: Some(keyword) } = recalled else { return Ok(()) };
+        let (only_dense, only_keyword) = (difference(dense, keyword), difference(keyword, dense));
+        let this = &*self;
+        let (of_keyword, of_dense) = futures::join!(
+            this.timed(this.dense(only_keyword.len() as usize, Some(&only_keyword))),
+            this.timed(this.keyword(only_dense.len() as usize, Some(&only_dense))),
+        );
+        // A leg that gave its list but not these few scores is still worth its list.
+        if let Some(list) = keep(of_keyword.0, &mut self.dense_failed)? {
+            dense.completed = list.hits.into_iter().map(|hit| (hit.key, hit.score)).collect();
+        }
+        if let Some(list) = keep(of_dense.0, &mut self.keyword_failed)? {
+            // Words are exact: a chunk asked about and not returned holds none of them.
+            keyword.completed = only_dense.iter().map(|key| (ChunkKey(key as i64), 0.0)).collect();
+            keyword.completed.extend(list.hits.into_iter().map(|hit| (hit.key, hit.score)));
+        }
+        Ok(())
+    }
+
+    async fn dense(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
+        if only.is_some_and(RoaringTreemap::is_empty) {
+            return Ok(LegList::default());
+        }
+        let vector = self.vector.get_or_try_init(|| self.embed()).await?;
+        let among = match only {
+            Some(keys) => Some(keys),
+            None => self.among().await?.as_ref(),
+        };
+        let index = self.store.indexes.vector(self.scope).await?;
+        let hits = index.search(VectorQuery { vector, k: depth, among }).await?;
+        let hits: Vec<_> = hits.into_iter().map(|hit| LegHit { key: hit.key, score: hit.score }).collect();
+        Ok(LegList { exhausted: hits.len() < depth, hits, ..LegList::default() })
+    }
+
+    async fn keyword(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
+        if only.is_some_and(RoaringTreemap::is_empty) {
+            return Ok(LegList::default());
+        }
+        let among = match only {
+            Some(keys) => Some(keys),
+            None => self.among().await?.as_ref(),
+        };
+        let index = self.store.indexes.keyword(self.scope).await?;
+        let hits = index.search(KeywordQuery { text: &self.query.text, k: depth, among }).await?;
+        let hits: Vec<_> = hits.into_iter().map(|hit| LegHit { key: hit.key, score: hit.score }).collect();
+        Ok(LegList { exhausted: hits.len() < depth, hits, zero_when_absent: true, ..LegList::default() })
+    }
+
+    async fn embed(&self) -> Result<Vec<f32>> {
+        let embedder = self.models.embedder(self.store, self.scope).await?;
+        let embeddings = embedder.embed(TextKind::Query, &[&self.query.text]).await?;
+        match embeddings.into_iter().next() {
+            Some(embedding) => Ok(embedding.vector),
+            None => Err(RetrieveError::new(ErrorKind::Internal, "the embedder gave no vector for the query")),
+        }
+    }
+
+    /// Whichever leg comes first computes it; the other waits for that.
+    async fn among(&self) -> Result<&Option<RoaringTreemap>> {
+        self.among
+            .get_or_try_init(|| async {
+                Ok(self.store.catalog.candidates(self.scope, self.query.filter.as_ref()).await?)
+            })
+            .await
+    }
+
+    /// What answers the vector leg; `None` if it can't say.
+    pub(crate) async fn vector_engine(&self) -> Option<VectorEngine> {
+        let stats = async { self.store.indexes.vector(self.scope).await?.stats().await };
+        let stats = tokio::time::timeout_at(self.deadline, stats).await.ok()?.ok()?;
+        Some(VectorEngine { engine: stats.engine, reason: stats.reason, quantization: stats.quantization })
+    }
+
+    async fn timed<T>(&self, work: impl Future<Output = Result<T>>) -> (Result<T>, f64) {
+        let start = std::time::Instant::now();
+        let result = match tokio::time::timeout_at(self.deadline, work).await {
+            Ok(result) => result,
+            Err(_) => Err(RetrieveError::new(
+                ErrorKind::Timeout,
+                format!("no answer within the search deadline of {} ms", self.budget.as_millis()),
+            )),
+        };
+        (result, milliseconds(start))
+    }
+
+    fn nothing_left(&mut self) -> RetrieveError {
+        let failed: Vec<RetrieveError> =
+            self.dense_failed.take().into_iter().chain(self.keyword_failed.take()).collect();
+        let kind = match failed.iter().all(|error| error.kind() == ErrorKind::Timeout) {
+            true => ErrorKind::Timeout,
+            false => ErrorKind::Unavailable,
+        };
+        let reasons = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let wait = failed.iter().filter_map(RetrieveError::retry_after).max();
+        let error = RetrieveError::new(kind, format!("no leg of the search could answer: {reasons}"))
+            .with_retry_after(wait);
+        match failed.into_iter().next() {
+            Some(first) => error.with_source(first),
+            None => error,
+        }
+    }
+}
+
+/// The list, or `None` with the reason noted if only this leg is lost.
+fn keep(result: Result<LegList>, failed: &mut Option<RetrieveError>) -> Result<Option<LegList>> {
+    match result {
+        Ok(list) => Ok(Some(list)),
+        Err(error) if concerns_the_request(error.kind()) => Err(error),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a leg of the search failed");
+            *failed = Some(error);
+            Ok(None)
+        }
+    }
+}
+
+/// Failures that the other leg can't make up for: the caller or the operator must mend them.
+fn concerns_the_request(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unauthorized)
+}
+
+fn difference(list: &LegList, other: &LegList) -> RoaringTreemap {
+    let keys = |list: &LegList| list.hits.iter().map(|hit| hit.key.0 as u64).collect::<RoaringTreemap>();
+    keys(list) - keys(other)
+}
