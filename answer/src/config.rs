@@ -1,0 +1,115 @@
+//! What an operator sets once for every answer.
+
+use serde::{Deserialize, Serialize};
+use wellspring_retrieve::NeighbourConfig;
+
+use crate::error::{AnswerError, ErrorKind, Result};
+
+/// Most passages an answer is made from.
+pub const MAX_PASSAGES: usize = 50;
+
+/// Settings of answering.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerConfig {
+    /// The chat model's name in the registry; `None` answers with sentences quoted from the documents.
+    pub model: Option<String>,
+    /// Passages an answer is made from when a request does not say, 1 to [`MAX_PASSAGES`].
+    pub passages: usize,
+    /// Widens each passage by its neighbours before it is read; `None` is off.
+    pub neighbours: Option<NeighbourConfig>,
+    /// Most tokens of passages in a prompt, estimated; 200 to 1 000 000.
+    pub prompt_tokens: usize,
+    /// Most tokens generated; 16 to 100 000.
+    pub max_tokens: u32,
+    /// 0 (deterministic) to 2.
+    pub temperature: f32,
+    /// Passed to the model where its provider supports it.
+    pub seed: Option<u64>,
+    /// Milliseconds for one generation, 100 to 600 000.
+    pub generation_deadline_ms: u64,
+    /// A chat model that fails before anything was sent is replaced by quoted sentences, and the answer says so;
+    /// `false` makes its failure the answer's.
+    pub fall_back: bool,
+    /// What becomes of a generated sentence that its passages do not support.
+    pub unsupported: Unsupported,
+    /// Least support (0–1) of a generated sentence; see the `ground` module.
+    pub min_support: f64,
+    /// Sentences of an extractive answer, 1 to 10.
+    pub sentences: usize,
+    /// When retrieval is too weak to answer from.
+    pub refusal: RefusalConfig,
+}
+
+/// What becomes of a generated sentence without support.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsupported {
+    /// It is left out, and a warning says so.
+    #[default]
+    Drop,
+    /// It stays, followed by `[unsupported]`, and a warning says so.
+    Mark,
+}
+
+/// An answer is refused before anything is generated when **both** signals lie below their thresholds. They tell
+/// off-topic questions from answerable ones, not near misses. With the defaults and int8 all-MiniLM-L6-v2 over the
+/// paragraphs of SQuAD 2.0, refused are 1.5 % of its answerable questions, 86–96 % of questions from other sets (CACM
+/// 86 %, SciFact 90 %, HotpotQA 96 %), and only 10 % of its adversarially unanswerable ones; neither signal separates
+/// those (AUC 0.56 for coverage, 0.65 for cosine).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RefusalConfig {
+    /// Least share (0–1), weighted by rarity, of the question's words that one passage must hold.
+    pub min_coverage: f64,
+    /// Least cosine (−1 to 1) of the best passage. Embedders differ in scale: the default is for all-MiniLM-L6-v2.
+    pub min_cosine: f32,
+}
+
+impl Default for RefusalConfig {
+    fn default() -> Self {
+        Self { min_coverage: 0.35, min_cosine: 0.5 }
+    }
+}
+
+impl Default for AnswerConfig {
+    fn default() -> Self {
+        Self {
+            model: None,
+            passages: 8,
+            neighbours: None,
+            prompt_tokens: 6_000,
+            max_tokens: 800,
+            temperature: 0.0,
+            seed: None,
+            generation_deadline_ms: 60_000,
+            fall_back: true,
+            unsupported: Unsupported::default(),
+            min_support: 0.5,
+            sentences: 3,
+            refusal: RefusalConfig::default(),
+        }
+    }
+}
+
+impl AnswerConfig {
+    /// Refuses values out of range with `Invalid`, naming the setting and its range.
+    pub fn check(&self) -> Result<()> {
+        within("passages", self.passages as f64, 1.0, MAX_PASSAGES as f64)?;
+        within("prompt_tokens", self.prompt_tokens as f64, 200.0, 1e6)?;
+        within("max_tokens", f64::from(self.max_tokens), 16.0, 1e5)?;
+        within("temperature", f64::from(self.temperature), 0.0, 2.0)?;
+        within("generation_deadline_ms", self.generation_deadline_ms as f64, 100.0, 600_000.0)?;
+        within("min_support", self.min_support, 0.0, 1.0)?;
+        within("sentences", self.sentences as f64, 1.0, 10.0)?;
+        within("refusal.min_coverage", self.refusal.min_coverage, 0.0, 1.0)?;
+        within("refusal.min_cosine", f64::from(self.refusal.min_cosine), -1.0, 1.0)
+    }
+}
+
+pub(crate) fn within(name: &str, value: f64, least: f64, most: f64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(AnswerError::new(ErrorKind::Invalid, format!("`{name}` is {value}; it must be {least} to {most}")))
+}

@@ -1,0 +1,188 @@
+//! What is asked and what comes back: the request, the answer with its citations, and the events of a stream.
+
+use serde::{Deserialize, Serialize};
+use wellspring_models::Usage;
+use wellspring_retrieve::{ChunkId, Degraded, DocumentId, Filter, Mode, Passage, Timings, Version};
+
+use crate::error::AnswerError;
+
+/// The model name that asks for an answer without a model, whatever is configured.
+pub const EXTRACTIVE: &str = "extractive";
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// In plain words; the limits of a search query apply.
+    pub question: String,
+    /// Only documents that match.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+    /// Passages to answer from, 1 to 50; the operator's number if absent.
+    #[serde(default)]
+    pub k: Option<usize>,
+    /// How passages are found.
+    #[serde(default)]
+    pub mode: Mode,
+    /// A chat model of the registry, or [`EXTRACTIVE`] for quoted sentences; the operator's if absent.
+    #[serde(default)]
+    pub model: Option<String>,
+}
+
+impl AnswerRequest {
+    /// `question` with every default.
+    pub fn new(question: impl Into<String>) -> Self {
+        Self { question: question.into(), filter: None, k: None, mode: Mode::default(), model: None }
+    }
+}
+
+/// A checked citation: when it was made and again right before the end, `quote` was byte for byte the stored text of
+/// this version from `start` to `end`, and visible to the asker.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Citation {
+    /// The passage's number, as the answer's text has it: `[n]`.
+    pub n: usize,
+    /// The document.
+    pub document_id: DocumentId,
+    /// The chunk that was found.
+    pub chunk_id: ChunkId,
+    /// The document's version.
+    pub version: Version,
+    /// First byte of the quote in the stored text.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// The page on which the quote begins, from 1.
+    pub page: Option<u32>,
+    /// The stored text from `start` to `end`.
+    pub quote: String,
+    /// The document's title.
+    pub title: Option<String>,
+    /// Where the document came from.
+    pub source: String,
+    /// How much of the claim the passage supports, 0–1: a share of its words weighted by rarity, not a proof.
+    pub support: f64,
+    /// The sentence of the answer that it hangs on.
+    pub claim: String,
+}
+
+/// A passage with the number it goes by.
+#[derive(Debug, Clone, Serialize)]
+pub struct NumberedPassage {
+    /// From 1.
+    pub n: usize,
+    /// The passage.
+    #[serde(flatten)]
+    pub passage: Passage,
+}
+
+/// Something the reader of an answer should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Stable: `unknown_citation`, `unsupported_claim`, `citation_withdrawn`, `truncated`, `fallback`, `passages_left_out`.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+/// The prompt that was used, so that an answer can be traced to its wording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PromptVersion {
+    /// Its name.
+    pub name: &'static str,
+    /// The first 16 hexadecimal digits of the BLAKE3 of its files.
+    pub hash: String,
+}
+
+/// An answer, or a refusal that says why.
+#[derive(Debug, Clone, Serialize)]
+pub struct Answer {
+    /// The text with `[n]` after each sentence; when abstained, a sentence that says so.
+    pub answer: String,
+    /// In the order of the text; empty when abstained.
+    pub citations: Vec<Citation>,
+    /// Whether this is a refusal.
+    pub abstained: bool,
+    /// Why it is a refusal.
+    pub reason: Option<String>,
+    /// `false` when the generation was cut short: the text is sound as far as it goes.
+    pub complete: bool,
+    /// What was read, best first; only what is still visible.
+    pub passages: Vec<NumberedPassage>,
+    /// Tokens of the generation, where the provider says.
+    pub usage: Option<Usage>,
+    /// The chat model that wrote it; `None` for quoted sentences.
+    pub model: Option<String>,
+    /// The prompt; `None` for quoted sentences.
+    pub prompt: Option<PromptVersion>,
+    /// What the reader should know.
+    pub warnings: Vec<Warning>,
+    /// What did not work, of the search and of the answer.
+    pub degraded: Vec<Degraded>,
+    /// Milliseconds per stage.
+    pub timings: Timings,
+}
+
+/// One event of a streamed answer. `Retrieval` comes first; exactly one of `Done`, `Refused` and `Error` comes, and it
+/// is the last.
+#[derive(Debug)]
+pub enum AnswerEvent {
+    /// What was found.
+    Retrieval {
+        /// The passages, numbered.
+        passages: Vec<NumberedPassage>,
+        /// What did not work in the search.
+        degraded: Vec<Degraded>,
+    },
+    /// More of the text: one or more whole sentences that were checked.
+    Token(String),
+    /// A citation of the text so far.
+    Citation(Box<Citation>),
+    /// Something to know.
+    Warning(Warning),
+    /// Tokens of the generation.
+    Usage(Usage),
+    /// The end: the whole answer. Its text is the streamed text, less sentences whose citations had to be withdrawn
+    /// meanwhile.
+    Done(Box<Answer>),
+    /// The end: a refusal.
+    Refused(Box<Answer>),
+    /// The end: what was streamed is no answer.
+    Error(AnswerError),
+}
+
+impl AnswerEvent {
+    /// The name of the server-sent event.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Retrieval { .. } => "retrieval",
+            Self::Token(_) => "token",
+            Self::Citation(_) => "citation",
+            Self::Warning(_) => "warning",
+            Self::Usage(_) => "usage",
+            Self::Done(_) => "done",
+            Self::Refused(_) => "refused",
+            Self::Error(_) => "error",
+        }
+    }
+
+    /// Whether no event follows.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Refused(_) | Self::Error(_))
+    }
+
+    /// The event's data. An error's is only its message: the door that serves it adds its own code.
+    pub fn data(&self) -> serde_json::Value {
+        match self {
+            Self::Retrieval { passages, degraded } => {
+                serde_json::json!({ "passages": passages, "degraded": degraded })
+            }
+            Self::Token(text) => serde_json::json!({ "text": text }),
+            Self::Citation(citation) => serde_json::json!(citation),
+            Self::Warning(warning) => serde_json::json!(warning),
+            Self::Usage(usage) => serde_json::json!(usage),
+            Self::Done(answer) | Self::Refused(answer) => serde_json::json!(answer),
+            Self::Error(error) => serde_json::json!({ "message": error.to_string() }),
+        }
+    }
+}
