@@ -1,1 +1,11 @@
-//! placeholder
+//! Is retrieval good, and is it better than before: measured through the same ingest and retrieve code that users run.
+
+pub mod dataset;
+pub mod error;
+pub mod metrics;
+pub mod retrieval;
+pub mod run;
+
+pub use dataset::Dataset;
+pub use error::{ErrorKind, EvalError, Result};
+pub use metrics::{Measure, Scores};
