@@ -1,1 +1,38 @@
-fn main() {}
+//! The `wellspring` binary: parses the command line, runs it, and turns the outcome into an exit code.
+
+mod app;
+mod cli;
+mod config;
+mod http;
+mod output;
+mod problem;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// 0: good. 1: the command ran and the answer is no. 2: usage or error.
+fn main() -> ExitCode {
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let wanted_text = !error.use_stderr();
+            // A closed pipe behind `--help` is nobody's error.
+            let _ = error.print();
+            return if wanted_text { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    // The child that reads documents must set its limits before anything else exists: no runtime, no threads, no logger.
+    if let cli::Command::ExtractChild = arguments.command {
+        return cli::extract_child();
+    }
+    match cli::run(arguments) {
+        Ok(outcome) => outcome.into(),
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::report_error(&error);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The command line: what can be typed, and which file carries it out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use wellspring_store::{CollectionName, CollectionScope, ErrorKind, Scope, TenantId};
+
+use crate::app::{App, Role};
+use crate::config::{self, Config};
+use crate::output::{Outcome, Printer};
+use crate::telemetry;
+
+mod ask;
+mod collection;
+mod doctor;
+mod document;
+mod eval;
+mod ingest;
+mod job;
+mod models;
+mod search;
+mod serve;
+mod verify;
+
+/// Documents in; passages and cited answers out.
+#[derive(Debug, Parser)]
+#[command(name = "wellspring", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the data and the configuration are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The data folder [default: the user's data folder, `wellspring` in it]
+    #[arg(long, global = true, value_name = "DIR", env = "WELLSPRING_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// A configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE", env = "WELLSPRING_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the HTTP interface and work off jobs
+    Serve(serve::Serve),
+    /// Read files and folders into a collection; returns when they are searchable
+    Ingest(ingest::Ingest),
+    /// Find passages
+    Search(search::Search),
+    /// Answer a question with citations
+    Ask(ask::Ask),
+    /// Measure retrieval
+    #[command(subcommand)]
+    Eval(eval::Eval),
+    /// List, make, show, rebuild or delete collections
+    #[command(subcommand)]
+    Collection(collection::Collection),
+    /// List, show or delete documents
+    #[command(subcommand)]
+    Document(document::Document),
+    /// List, show or cancel jobs
+    #[command(subcommand)]
+    Job(job::Job),
+    /// List installed models, or fetch one
+    #[command(subcommand)]
+    Models(models::Models),
+    /// Compare every index and blob with the catalog
+    Verify(verify::Verify),
+    /// Say what is missing on this machine and how to get it
+    Doctor(doctor::Doctor),
+    /// Show the configuration in force, secrets hidden
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Read documents handed over on standard input (started by the server itself)
+    #[command(hide = true)]
+    ExtractChild,
+}
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print it as TOML
+    Show,
+}
+
+/// `-c COLLECTION`, for every command about one.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InCollection {
+    /// The collection
+    #[arg(short, long, default_value = "default")]
+    pub(crate) collection: String,
+}
+
+impl InCollection {
+    /// Looks the collection up.
+    pub(crate) async fn open(&self, app: &App) -> anyhow::Result<CollectionScope> {
+        let name = CollectionName::new(self.collection.as_str())?;
+        match app.store.catalog.collection(&local_scope(), &name).await {
+            Ok((scope, _)) => Ok(scope),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let known = app.store.catalog.collections(&local_scope()).await?;
+                let known: Vec<_> = known.iter().map(|c| c.name.as_str()).collect();
+                anyhow::bail!(
+                    "there is no collection `{name}`; {}",
+                    if known.is_empty() {
+                        "make one with `wellspring ingest PATH`".to_owned()
+                    } else {
+                        format!("there are: {}", known.join(", "))
+                    }
+                )
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whoever can open the data folder is its administrator.
+pub(crate) fn local_scope() -> Scope {
+    Scope::administrator(TenantId::default_tenant())
+}
+
+/// The hidden child that reads documents under limits.
+pub(crate) fn extract_child() -> ExitCode {
+    match wellspring_ingest::sandbox::serve_child(std::io::stdin().lock(), std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    let Arguments { global, command } = arguments;
+    // Variables that are not UTF-8 are somebody else's.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = config::load(global.config.as_deref(), variables)?;
+    let fallback = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
+    telemetry::start_logging(&config.telemetry, fallback)?;
+    arm_fault_point()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime can't be started")?;
+    let outcome = runtime.block_on(dispatch(&global, config, command));
+    // A blocking task that hangs must not keep a finished command from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
+}
+
+/// The crash suite names a point of the write path at which this process dies, as `NAME` or `NAME:N` for the N-th passage.
+fn arm_fault_point() -> anyhow::Result<()> {
+    let Ok(spec) = std::env::var("WELLSPRING_CRASH_AT") else { return Ok(()) };
+    let (name, nth) = match spec.split_once(':') {
+        Some((name, nth)) => (name, nth.parse().context("WELLSPRING_CRASH_AT is NAME or NAME:N")?),
+        None => (spec.as_str(), 1),
+    };
+    wellspring_store::fault::arm(name, nth)?;
+    Ok(())
+}
+
+async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Serve(serve) => Box::pin(serve.run(App::open(global, config, Role::Server).await?)).await,
+        Command::Ingest(ingest) => {
+            Box::pin(ingest.run(App::open(global, config, Role::Command).await?)).await
+        }
+        Command::Search(search) => {
+            Box::pin(search.run(App::open(global, config, Role::Command).await?)).await
+        }
+        Command::Ask(ask) => Box::pin(ask.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Eval(eval) => Box::pin(eval.run(global, config)).await,
+        Command::Collection(collection) => {
+            Box::pin(collection.run(App::open(global, config, Role::Command).await?)).await
+        }
+        Command::Document(document) => {
+            Box::pin(document.run(App::open(global, config, Role::Command).await?)).await
+        }
+        Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Models(models) => Box::pin(models.run(config)).await,
+        Command::Verify(verify) => {
+            Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
+        }
+        Command::Doctor(doctor) => Box::pin(doctor.run(global, config)).await,
+        Command::Config(ConfigCommand::Show) => {
+            Printer { json: false }.line(toml::to_string_pretty(&config)?)?;
+            Ok(Outcome::Good)
+        }
+        Command::ExtractChild => anyhow::bail!("the extraction child is started before this point"),
+    }
+}

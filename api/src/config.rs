@@ -1,0 +1,195 @@
+//! The configuration: defaults, then a TOML file, then `WELLSPRING__SECTION__KEY` variables, then flags.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+use wellspring_answer::AnswerConfig;
+use wellspring_ingest::IngestConfig;
+use wellspring_ingest::extract::Limits;
+use wellspring_models::registry::ModelsConfig;
+use wellspring_retrieve::RetrieveConfig;
+use wellspring_store::sync::SyncConfig;
+
+use crate::telemetry::TelemetryConfig;
+
+/// Everything that can be set. Unknown keys are refused with the known ones named.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The HTTP server.
+    pub(crate) server: ServerConfig,
+    /// Indexes.
+    pub(crate) store: SyncConfig,
+    /// Embedders, rerankers, chat models.
+    pub(crate) models: ModelsConfig,
+    /// Reading documents.
+    pub(crate) extract: ExtractConfig,
+    /// Uploads, workers, jobs.
+    pub(crate) ingest: IngestConfig,
+    /// Search.
+    pub(crate) retrieve: RetrieveConfig,
+    /// Answers.
+    pub(crate) answer: AnswerConfig,
+    /// Logs.
+    pub(crate) telemetry: TelemetryConfig,
+}
+
+/// Reading documents, in child processes under limits.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExtractConfig {
+    /// The PDFium library [default: the one that `make setup` fetched].
+    pub(crate) pdfium: Option<PathBuf>,
+    /// Child processes, and so documents read at once; 0 for one per core.
+    pub(crate) children: usize,
+    /// Limits on each document.
+    pub(crate) limits: Limits,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    /// Address and port; a loopback address, since there is no authentication.
+    pub(crate) listen: String,
+    /// Largest JSON body in bytes (uploads have their own limit, `ingest.max_upload_bytes`).
+    pub(crate) max_json_bytes: usize,
+    /// Seconds a request may take, streams and uploads excepted.
+    pub(crate) request_timeout_seconds: u64,
+    /// Requests in progress at once; more are answered 503 with `Retry-After`.
+    pub(crate) max_concurrent_requests: usize,
+    /// Queued and running jobs at once; more uploads are answered 429 with `Retry-After`.
+    pub(crate) max_queued_jobs: u64,
+    /// Seconds that requests and jobs in flight are given at shutdown.
+    pub(crate) shutdown_seconds: u64,
+    /// Further `Host` names (with port if not the default one) that requests may carry beside the loopback names.
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            max_json_bytes: 16 << 20,
+            request_timeout_seconds: 60,
+            max_concurrent_requests: 256,
+            max_queued_jobs: 10_000,
+            shutdown_seconds: 10,
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+const PREFIX: &str = "WELLSPRING__";
+
+/// Reads the configuration. `variables` is the environment, passed in so that tests need not change their own.
+pub(crate) fn load(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<Config> {
+    let mut table = match file {
+        Some(path) => {
+            let text = fs_err::read_to_string(path).context("the configuration file can't be read")?;
+            text.parse::<toml::Table>().with_context(|| format!("{} is not valid TOML", path.display()))?
+        }
+        None => toml::Table::new(),
+    };
+    for (name, value) in variables {
+        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        set(&mut table, &keys, &value).with_context(|| format!("{name} can't be used"))?;
+    }
+    let config: Config = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
+    })?;
+    config.server.check()?;
+    Ok(config)
+}
+
+impl ServerConfig {
+    /// Limits of 0 would refuse everything.
+    fn check(&self) -> anyhow::Result<()> {
+        for (key, value) in [
+            ("max_json_bytes", self.max_json_bytes as u64),
+            ("request_timeout_seconds", self.request_timeout_seconds),
+            ("max_concurrent_requests", self.max_concurrent_requests as u64),
+            ("max_queued_jobs", self.max_queued_jobs),
+        ] {
+            if value == 0 {
+                bail!("the configuration is wrong at `server.{key}`: it must be 1 or more");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a variable's value at its place: as TOML if it reads as TOML (numbers, booleans, lists), else as a string.
+fn set(table: &mut toml::Table, keys: &[String], value: &str) -> anyhow::Result<()> {
+    match keys {
+        [] => bail!("the name ends after the prefix"),
+        [last] => {
+            let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+            table.insert(last.clone(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));
+            Ok(())
+        }
+        [first, rest @ ..] => {
+            let entry = table.entry(first.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            match entry {
+                toml::Value::Table(inner) => set(inner, rest, value),
+                _ => bail!("`{first}` is a value, not a section"),
+            }
+        }
+    }
+}
+
+/// The data folder where none is named: `$XDG_DATA_HOME/wellspring`.
+pub(crate) fn default_data_folder() -> anyhow::Result<PathBuf> {
+    let strategy =
+        etcetera::choose_base_strategy().context("no home folder: name a data folder with --data")?;
+    Ok(strategy.data_dir().join("wellspring"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_keep_their_types() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("w.toml");
+        fs_err::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\nmax_json_bytes = 5\n").unwrap();
+        let config =
+            load(Some(&file), variables(&[("WELLSPRING__SERVER__LISTEN", "127.0.0.1:2"), ("OTHER", "x")]))
+                .unwrap();
+        assert_eq!(config.server.listen, "127.0.0.1:2");
+        assert_eq!(config.server.max_json_bytes, 5);
+        let config =
+            load(None, variables(&[("WELLSPRING__SERVER__ALLOWED_HOSTS", "[\"a\", \"b\"]")])).unwrap();
+        assert_eq!(config.server.allowed_hosts, ["a", "b"]);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_name_the_place() {
+        let error = load(None, variables(&[("WELLSPRING__SERVER__LISTN", "x")])).unwrap_err().to_string();
+        assert!(error.contains("server") && error.contains("listn") && error.contains("listen"), "{error}");
+        let error =
+            load(None, variables(&[("WELLSPRING__SERVER__MAX_JSON_BYTES", "many")])).unwrap_err().to_string();
+        assert!(error.contains("server.max_json_bytes"), "{error}");
+    }
+
+    #[test]
+    fn defaults_survive_a_round_trip() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("w.toml");
+        fs_err::write(&file, text).unwrap();
+        load(Some(&file), []).unwrap();
+    }
+}

@@ -1,0 +1,151 @@
+//! `/metrics`: what was counted since the start, and what stands in the catalog now, in Prometheus' text format.
+
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+use wellspring_retrieve::{Mode, SearchResponse};
+
+use super::Shared;
+use crate::problem::Problem;
+use crate::telemetry;
+
+/// How often what was recorded is folded into histograms, scraped or not.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The recorder of this process, installed at first use: there can only be one.
+pub(super) fn recorder() -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*recorder {
+        return Ok(handle.clone());
+    }
+    let handle = telemetry::start_metrics()?;
+    describe();
+    *recorder = Some(handle.clone());
+    Ok(handle)
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!(
+        "wellspring_http_requests_total",
+        "Requests answered, by method, route template and status."
+    );
+    describe_histogram!(
+        "wellspring_http_request_seconds",
+        "Time to a response's head, by method and route template."
+    );
+    describe_gauge!("wellspring_http_requests_in_flight", "Requests in progress, streams included.");
+    describe_counter!(
+        "wellspring_http_requests_shed_total",
+        "Requests refused because too many were in progress."
+    );
+    describe_counter!("wellspring_searches_total", "Searches answered, by mode.");
+    describe_counter!(
+        "wellspring_search_degraded_total",
+        "Parts of searches that did not do their work, by leg."
+    );
+    describe_histogram!("wellspring_search_stage_seconds", "Time of a search's stages.");
+    describe_counter!("wellspring_answers_total", "Answers by how they ended: done, refused or error.");
+}
+
+/// Keeps memory bounded where nobody scrapes; runs until it is dropped.
+pub(super) async fn upkeep(recorder: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        recorder.run_upkeep();
+    }
+}
+
+/// Counts a search and the time of its stages.
+pub(super) fn searched(mode: Mode, response: &SearchResponse) {
+    let mode = match mode {
+        Mode::Hybrid => "hybrid",
+        Mode::Dense => "dense",
+        Mode::Keyword => "keyword",
+    };
+    metrics::counter!("wellspring_searches_total", "mode" => mode).increment(1);
+    for degraded in &response.degraded {
+        metrics::counter!("wellspring_search_degraded_total", "leg" => degraded.leg.clone()).increment(1);
+    }
+    for (stage, milliseconds) in &response.timings.0 {
+        metrics::histogram!("wellspring_search_stage_seconds", "stage" => stage.clone())
+            .record(milliseconds / 1e3);
+    }
+}
+
+/// Show metrics
+///
+/// Prometheus' text format. What is counted from the catalog is read at the time of the request.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "service",
+    responses((status = 200, description = "The metrics", content_type = "text/plain", body = String,
+        example = "# TYPE wellspring_jobs_backlog gauge\nwellspring_jobs_backlog 0\n"))
+)]
+pub(super) async fn show(State(server): State<Shared>) -> Result<Response, Problem> {
+    let store = &server.app.store;
+    let (backlog, oldest) = store.catalog.backlog().await?;
+    let mut text = server.recorder.render();
+    family(&mut text, "wellspring_build_info", "The release.");
+    sample(&mut text, "wellspring_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    family(&mut text, "wellspring_jobs_backlog", "Queued and running jobs.");
+    sample(&mut text, "wellspring_jobs_backlog", &[], backlog);
+    family(&mut text, "wellspring_jobs_oldest_seconds", "Age of the oldest queued or running job.");
+    sample(&mut text, "wellspring_jobs_oldest_seconds", &[], oldest);
+    let collections = store.catalog.all_collections().await?;
+    family(&mut text, "wellspring_documents", "Visible documents.");
+    for (scope, collection) in &collections {
+        let labels = [("tenant", scope.tenant().as_str()), ("collection", scope.name().as_str())];
+        sample(&mut text, "wellspring_documents", &labels, collection.documents);
+    }
+    family(&mut text, "wellspring_chunks", "Chunks of visible documents.");
+    for (scope, collection) in &collections {
+        let labels = [("tenant", scope.tenant().as_str()), ("collection", scope.name().as_str())];
+        sample(&mut text, "wellspring_chunks", &labels, collection.chunks);
+    }
+    family(
+        &mut text,
+        "wellspring_index_behind",
+        "Changes an index has not flushed; 1000 stands for that many or more.",
+    );
+    for lag in store.indexes.lag().await? {
+        let labels =
+            [("tenant", lag.tenant.as_str()), ("collection", lag.collection.as_str()), ("index", lag.index)];
+        sample(&mut text, "wellspring_index_behind", &labels, lag.behind);
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+// Gauges of things that can vanish (a deleted collection) are written here: a recorder would show their last value on.
+
+fn family(text: &mut String, name: &str, help: &str) {
+    // Writing to a string can't fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+}
+
+/// Label values are names of ours and of collections, which hold nothing that needs escaping.
+fn sample(text: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
+    let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let _ = writeln!(text, "{name}{labels} {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_the_text_format() {
+        let mut text = String::new();
+        family(&mut text, "a", "An a.");
+        sample(&mut text, "a", &[], 3);
+        sample(&mut text, "a", &[("x", "1"), ("y", "b-c")], 4);
+        assert_eq!(text, "# HELP a An a.\n# TYPE a gauge\na 3\na{x=\"1\",y=\"b-c\"} 4\n");
+    }
+}

@@ -1,0 +1,275 @@
+//! Shapes of filters, search results and answers.
+#![expect(dead_code, reason = "shapes for openapi.json: described, never built")]
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// How to search.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// Both legs, fused.
+    Hybrid,
+    /// By meaning.
+    Dense,
+    /// By words.
+    Keyword,
+}
+
+/// A filter in either of its forms.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum FilterInput {
+    /// `lang = "de" and (year >= 2024 or tags in ["a", "b"]) and not path ^= "old/" and exists(author)`
+    Text(String),
+    Tree(Filter),
+}
+
+/// The tree that the text form is read into.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(example = json!({ "and": [
+    { "eq": ["lang", "de"] },
+    { "range": ["year", { "gte": 2024, "lt": 2026 }] },
+    { "not": { "prefix": ["path", "old/"] } },
+] }))]
+pub(crate) enum Filter {
+    /// `[field, value]`: equal; a field that holds an array matches if any element does. A value is a string, a number,
+    /// true, false, or `{"date": "2026-03-01"}`.
+    #[schema(value_type = Vec<Value>)]
+    Eq(Vec<Value>),
+    /// `[field, [value, …]]`: equal to one of them.
+    #[schema(value_type = Vec<Value>)]
+    In(Vec<Value>),
+    /// `[field, {"gt" | "gte" | "lt" | "lte": bound, …}]`, every bound a number or every one a date.
+    #[schema(value_type = Vec<Value>)]
+    Range(Vec<Value>),
+    /// The field is there and not null.
+    Exists(String),
+    /// `[field, text]`: a string that starts with the text.
+    Prefix(Vec<String>),
+    /// Every one.
+    #[schema(no_recursion)]
+    And(Vec<Filter>),
+    /// At least one.
+    #[schema(no_recursion)]
+    Or(Vec<Filter>),
+    /// Not this.
+    #[schema(no_recursion)]
+    Not(Box<Filter>),
+}
+
+/// How far a passage is widened.
+#[derive(ToSchema)]
+pub(crate) struct Neighbours {
+    /// Chunks before it.
+    #[schema(default = 0, maximum = 10)]
+    before: Option<u32>,
+    /// Chunks after it.
+    #[schema(default = 0, maximum = 10)]
+    after: Option<u32>,
+}
+
+/// A search's result.
+#[derive(ToSchema)]
+pub(crate) struct SearchResponse {
+    /// Best first.
+    hits: Vec<Passage>,
+    /// What did not work; empty when the result is all it should be.
+    degraded: Vec<Degraded>,
+    /// How the search came about: legs, fusion, what was left out and why. With `explain` only.
+    #[schema(value_type = Option<Object>)]
+    explain: Option<Value>,
+    /// Milliseconds per stage, and `total`.
+    timings: BTreeMap<String, f64>,
+}
+
+/// A piece of a visible document's stored text.
+#[derive(ToSchema)]
+pub(crate) struct Passage {
+    document_id: String,
+    chunk_id: String,
+    version: i64,
+    /// Higher is better; comparable only within one response.
+    score: f32,
+    #[schema(required)]
+    title: Option<String>,
+    /// The stored text from `start` to `end`.
+    text: String,
+    source: String,
+    /// First page it touches, from 1.
+    #[schema(required)]
+    page: Option<u32>,
+    /// First byte in the stored text.
+    start: u64,
+    /// One past the last byte.
+    end: u64,
+    /// Headings above it, outermost first.
+    headings: Vec<String>,
+    /// The document's.
+    metadata: BTreeMap<String, Value>,
+    /// ISO 639-1, where detected.
+    #[schema(required)]
+    language: Option<String>,
+    /// The passage with its neighbours, where they were asked for.
+    context: Option<Context>,
+    /// How it came about. With `explain` only.
+    explain: Option<HitExplain>,
+}
+
+/// A longer stretch of the stored text around a passage.
+#[derive(ToSchema)]
+pub(crate) struct Context {
+    text: String,
+    /// First byte in the stored text.
+    start: u64,
+    /// One past the last byte.
+    end: u64,
+}
+
+/// How one hit came about.
+#[derive(ToSchema)]
+pub(crate) struct HitExplain {
+    /// Place after fusion, from 1.
+    fused_rank: u64,
+    fused: f32,
+    /// Its standing by meaning, if that leg ran.
+    dense: Option<LegScore>,
+    /// Its standing by words, if that leg ran.
+    keyword: Option<LegScore>,
+    /// What the reranker gave, if it ran.
+    rerank: Option<f32>,
+}
+
+/// A hit's standing in one leg.
+#[derive(ToSchema)]
+pub(crate) struct LegScore {
+    /// From 1; null when the leg did not list it.
+    #[schema(required)]
+    rank: Option<u64>,
+    /// Cosine or BM25; null when it is not known.
+    #[schema(required)]
+    score: Option<f32>,
+    /// What convex fusion used; null under other methods.
+    #[schema(required)]
+    z: Option<f64>,
+}
+
+/// A part that did not do its work.
+#[derive(ToSchema)]
+pub(crate) struct Degraded {
+    /// `dense`, `keyword`, `rerank`, `context`, `model` …
+    leg: String,
+    reason: String,
+}
+
+/// An answer, or a refusal that says why.
+#[derive(ToSchema)]
+pub(crate) struct Answer {
+    /// The text with `[n]` after each sentence; when abstained, a sentence that says so.
+    answer: String,
+    /// In the order of the text; empty when abstained.
+    citations: Vec<Citation>,
+    /// Whether this is a refusal.
+    abstained: bool,
+    /// Why it is a refusal.
+    #[schema(required)]
+    reason: Option<String>,
+    /// False when the generation was cut short: the text is sound as far as it goes.
+    complete: bool,
+    /// What was read, best first.
+    passages: Vec<NumberedPassage>,
+    /// Tokens of the generation, where the provider says.
+    #[schema(required)]
+    usage: Option<Usage>,
+    /// The chat model that wrote it; null for quoted sentences.
+    #[schema(required)]
+    model: Option<String>,
+    /// The prompt; null for quoted sentences.
+    #[schema(required)]
+    prompt: Option<PromptVersion>,
+    /// What the reader should know.
+    warnings: Vec<Warning>,
+    /// What did not work, of the search and of the answer.
+    degraded: Vec<Degraded>,
+    /// Milliseconds per stage, and `total`.
+    timings: BTreeMap<String, f64>,
+}
+
+/// A checked citation.
+#[derive(ToSchema)]
+pub(crate) struct Citation {
+    /// The passage's number, as the answer's text has it: `[n]`.
+    n: u64,
+    document_id: String,
+    chunk_id: String,
+    version: i64,
+    /// First byte of the quote in the stored text.
+    start: u64,
+    /// One past the last byte.
+    end: u64,
+    /// The page on which the quote begins, from 1.
+    #[schema(required)]
+    page: Option<u32>,
+    /// The stored text from `start` to `end`.
+    quote: String,
+    #[schema(required)]
+    title: Option<String>,
+    source: String,
+    /// How much of the claim the passage supports, 0-1.
+    support: f64,
+    /// The sentence of the answer that it hangs on.
+    claim: String,
+}
+
+/// A passage with the number it goes by.
+#[derive(ToSchema)]
+pub(crate) struct NumberedPassage {
+    /// From 1.
+    n: u64,
+    document_id: String,
+    chunk_id: String,
+    version: i64,
+    score: f32,
+    #[schema(required)]
+    title: Option<String>,
+    text: String,
+    source: String,
+    #[schema(required)]
+    page: Option<u32>,
+    start: u64,
+    end: u64,
+    headings: Vec<String>,
+    metadata: BTreeMap<String, Value>,
+    #[schema(required)]
+    language: Option<String>,
+    context: Option<Context>,
+    explain: Option<HitExplain>,
+}
+
+/// Tokens of one call as the provider counted them.
+#[derive(ToSchema)]
+pub(crate) struct Usage {
+    input_tokens: u64,
+    output_tokens: u64,
+}
+
+/// The prompt that was used.
+#[derive(ToSchema)]
+pub(crate) struct PromptVersion {
+    name: String,
+    /// The first 16 hexadecimal digits of the BLAKE3 of its files.
+    hash: String,
+}
+
+/// Something the reader of an answer should know.
+#[derive(ToSchema)]
+pub(crate) struct Warning {
+    /// Stable.
+    #[schema(example = "truncated")]
+    code: String,
+    message: String,
+}

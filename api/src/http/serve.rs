@@ -1,0 +1,94 @@
+//! Listens, serves until asked to stop, and then ends what is in flight within the time allowed.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use super::closing::Closing;
+use super::guard::check_address;
+use super::{metrics, router};
+use crate::app::App;
+
+/// The last part of the time at shutdown, for streams that are cut to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Binds a loopback address; port 0 takes a free one. Any other address is refused, since nothing would ask who calls.
+pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+    let addresses: Vec<_> = tokio::net::lookup_host(address)
+        .await
+        .with_context(|| format!("{address:?} is no address to listen on, such as 127.0.0.1:8080"))?
+        .collect();
+    for address in &addresses {
+        check_address(*address)?;
+    }
+    TcpListener::bind(&addresses[..])
+        .await
+        .with_context(|| format!("{address} can't be listened on; is another server running there?"))
+}
+
+/// Serves HTTP and works off jobs until `shutdown` resolves. Then nothing new is accepted, requests in flight and
+/// running jobs have `server.shutdown_seconds` to end, streams are ended with a terminal event, and what jobs have not
+/// finished goes back into the queue.
+pub(crate) async fn serve(
+    app: App,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the address that was bound is unknown")?;
+    check_address(address)?;
+    let patience = Duration::from_secs(app.config.server.shutdown_seconds);
+    let recorder = metrics::recorder()?;
+    let closing = Closing::default();
+    let service = router(app.clone(), address.port(), recorder.clone(), closing.clone());
+    if let Some(folder) = app.store.folder() {
+        folder.announce(Some(&address.to_string()))?;
+    }
+    let workers = app.ingestor.start(app.workers());
+    let upkeep = tokio::spawn(metrics::upkeep(recorder));
+    tracing::info!(%address, "serving");
+
+    let asked = closing.clone();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        shutdown.await;
+        asked.ask();
+    });
+    let mut server = tokio::spawn(server.into_future());
+    let served = tokio::select! {
+        served = &mut server => served.context("the HTTP server panicked")?.context("the HTTP server failed"),
+        () = closing.asked() => {
+            tracing::info!(seconds = patience.as_secs(), "shutting down");
+            let (drained, finished) = tokio::join!(drain(server, &closing, patience), workers.shutdown(patience));
+            if !finished {
+                tracing::info!("jobs were still running; the next start goes on with them");
+            }
+            drained
+        }
+    };
+    upkeep.abort();
+    app.store.close().await.context("the indexes can't be closed")?;
+    tracing::info!("stopped");
+    served
+}
+
+/// Waits for requests in flight; cuts streams shortly before the end, and connections at it.
+async fn drain(
+    mut server: tokio::task::JoinHandle<std::io::Result<()>>,
+    closing: &Closing,
+    patience: Duration,
+) -> anyhow::Result<()> {
+    let last_words = LAST_WORDS.min(patience);
+    if let Ok(ended) = tokio::time::timeout(patience - last_words, &mut server).await {
+        return ended.context("the HTTP server panicked")?.context("the HTTP server failed");
+    }
+    closing.cut();
+    match tokio::time::timeout(last_words, &mut server).await {
+        Ok(ended) => ended.context("the HTTP server panicked")?.context("the HTTP server failed"),
+        Err(_) => {
+            tracing::warn!("requests were still in flight at the end of the shutdown and were cut off");
+            server.abort();
+            Ok(())
+        }
+    }
+}
