@@ -1,0 +1,75 @@
+# What a newcomer types. Everything fetched goes to the cache folder ($WELLSPRING_CACHE, else ~/.cache/wellspring);
+# everything made stands in target/ and data/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+PYTHON ?= python3
+DATA ?= data/demo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+WELLSPRING := $(TARGET)/release/wellspring
+QUESTION ?= What may a hotel night outside a capital cost?
+
+# Real documents and judged collections for the tests that use them; those say "skipped" where the folder is absent.
+WELLSPRING_TEST_SHARED ?= $(abspath ../shared)
+export WELLSPRING_TEST_SHARED
+
+.PHONY: help
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+.PHONY: setup
+setup: ## Fetch ONNX Runtime, PDFium and the default embedding model (once)
+	@$(PYTHON) setup/setup.py
+
+.PHONY: build
+build: ## Build the release binary
+	$(CARGO) build --release --locked --package wellspring-api
+
+.PHONY: demo
+demo: setup build ## Set everything up, read fixtures/corpus, answer a question with citations
+	@$(WELLSPRING) --data $(DATA) ingest fixtures/corpus
+	@echo
+	@echo "wellspring ask \"$(QUESTION)\""
+	@echo
+	@$(WELLSPRING) --data $(DATA) ask "$(QUESTION)"
+	@echo
+	@echo "Ask your own:   $(WELLSPRING) --data $(DATA) ask \"…\""
+	@echo "On a web page:  make serve"
+
+.PHONY: serve
+serve: setup build ## The same set-up, then the server with its web page on 127.0.0.1:8080
+	@$(WELLSPRING) --data $(DATA) ingest fixtures/corpus
+	@$(WELLSPRING) --data $(DATA) serve
+
+.PHONY: test
+test: setup ## Run all tests
+	$(CARGO) test --workspace --locked
+
+.PHONY: lint
+lint: ## Check format and lints, as CI does
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+ROUNDS ?= 200
+.PHONY: crash
+crash: setup ## Kill the server ROUNDS times while documents are written, and check every promise after each
+	WELLSPRING_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --locked --package wellspring-api --test crash -- --nocapture
+
+DATASETS ?= $(WELLSPRING_TEST_SHARED)/datasets
+.PHONY: eval
+eval: setup build ## Measure retrieval on SciFact, Cranfield and CACM, in both chunkings and both precisions
+	@for set in scifact cranfield cacm; do for chunking in whole default; do for precision in fp32 int8; do \
+	  $(WELLSPRING) eval retrieval --dataset $(DATASETS)/$$set --mode all --chunking $$chunking \
+	    --model all-MiniLM-L6-v2/$$precision; done; done; done
+
+.PHONY: bench
+bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up
+	$(CARGO) build --release --locked --package wellspring-api --example bench
+	$(TARGET)/release/examples/bench --binary $(WELLSPRING) --datasets $(DATASETS)
+
+.PHONY: clean
+clean: ## Remove what was built and the demo's data
+	rm -rf target data
