@@ -155,7 +155,12 @@ fn write_documents(datasets: &Path, folder: &Path, most: usize) -> anyhow::Resul
 }
 
 /// About `wanted` chunks of `total`, evenly spread over the collection, with their title and headings in front.
-async fn chunks(store: &Store, scope: &CollectionScope, wanted: usize, total: usize) -> anyhow::Result<Vec<String>> {
+async fn chunks(
+    store: &Store,
+    scope: &CollectionScope,
+    wanted: usize,
+    total: usize,
+) -> anyhow::Result<Vec<String>> {
     let step = (total / wanted.max(1)).max(1);
     let (mut texts, mut seen, mut cursor) = (Vec::new(), 0_usize, None);
     loop {
