@@ -24,9 +24,15 @@ help: ## Say what can be made
 setup: ## Fetch ONNX Runtime, PDFium and the default embedding model (once)
 	@$(PYTHON) setup/setup.py
 
+# `edge` adds graphs for collections too large to scan, and doubles the time to build.
+FEATURES ?=
 .PHONY: build
-build: ## Build the release binary
-	$(CARGO) build --release --locked --package wellspring-api
+build: ## Build the release binary; FEATURES=edge adds approximate search for millions of chunks
+	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)"
+
+.PHONY: dist
+dist: ## Build target/dist/wellspring with every feature, optimised throughout: slow to build, to be published
+	$(CARGO) build --profile dist --locked --package wellspring-api --all-features
 
 .PHONY: demo
 demo: setup build ## Set everything up, read fixtures/corpus, answer a question with citations
@@ -67,7 +73,7 @@ eval: setup build ## Measure retrieval on SciFact, Cranfield and CACM, in both c
 
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up
-	$(CARGO) build --release --locked --package wellspring-api --example bench
+	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)" --example bench
 	$(TARGET)/release/examples/bench --binary $(WELLSPRING) --datasets $(DATASETS)
 
 .PHONY: clean

@@ -94,7 +94,8 @@ impl From<ModelError> for AnswerError {
     /// An endpoint that refuses our credential is a fault of the service, not of the caller: `Unavailable`.
     fn from(error: ModelError) -> Self {
         let kind = match error.kind() {
-            ModelKind::NotFound => ErrorKind::NotFound,
+            // A question that names a model which is not there is wrong.
+            ModelKind::NotFound => ErrorKind::Invalid,
             ModelKind::Conflict => ErrorKind::Conflict,
             ModelKind::Invalid => ErrorKind::Invalid,
             ModelKind::RateLimited => ErrorKind::RateLimited,

@@ -136,7 +136,7 @@ async fn bad_requests_are_refused_as_such() {
         assert_eq!(answerer.answer(&world.scope, request).await.unwrap_err().kind(), ErrorKind::Invalid);
     }
     let unknown = AnswerRequest { model: Some("nobody".to_owned()), ..AnswerRequest::new("leave") };
-    assert_eq!(answerer.answer(&world.scope, unknown).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(answerer.answer(&world.scope, unknown).await.unwrap_err().kind(), ErrorKind::Invalid);
     let named = AnswerRequest { model: Some(EXTRACTIVE.to_owned()), ..AnswerRequest::new("paid leave days") };
     assert!(!answerer.answer(&world.scope, named).await.unwrap().abstained);
     let config = AnswerConfig { sentences: 0, ..AnswerConfig::default() };

@@ -8,6 +8,7 @@ use wellspring_answer::Answerer;
 use wellspring_ingest::extract::Libraries;
 use wellspring_ingest::sandbox::{Sandbox, SandboxConfig};
 use wellspring_ingest::{CollectionSettings, Ingestor};
+use wellspring_models::ModelError;
 use wellspring_models::registry::Registry;
 use wellspring_retrieve::Retriever;
 use wellspring_store::{
@@ -99,8 +100,16 @@ impl App {
         name: &CollectionName,
         model: Option<String>,
     ) -> anyhow::Result<Collection> {
-        let model = model.unwrap_or_else(|| self.registry.config().default_embedder.clone());
-        let embedder = self.registry.embedder(&model).await?;
+        let embedder = match model {
+            Some(model) => self.registry.embedder(&model).await?,
+            // Nobody named it: that it is not there is not the caller's fault.
+            None => {
+                self.registry.embedder(&self.registry.config().default_embedder).await.map_err(|error| {
+                    ModelError::new(wellspring_models::ErrorKind::Unavailable, error.to_string())
+                        .with_source(error)
+                })?
+            }
+        };
         let info = embedder.info();
         let new = NewCollection {
             name: name.clone(),
@@ -110,11 +119,6 @@ impl App {
             settings: CollectionSettings::default().to_value()?,
         };
         Ok(self.store.catalog.create_collection(scope, new).await?)
-    }
-
-    /// Workers for jobs: enough that extraction, embedding and indexing of different documents overlap.
-    pub(crate) fn workers(&self) -> usize {
-        std::thread::available_parallelism().map_or(2, usize::from) * 2
     }
 
     /// Ends index work in good order.

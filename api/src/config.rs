@@ -60,8 +60,6 @@ pub(crate) struct ServerConfig {
     pub(crate) request_timeout_seconds: u64,
     /// Requests in progress at once; more are answered 503 with `Retry-After`.
     pub(crate) max_concurrent_requests: usize,
-    /// Queued and running jobs at once; more uploads are answered 429 with `Retry-After`.
-    pub(crate) max_queued_jobs: u64,
     /// Seconds that requests and jobs in flight are given at shutdown.
     pub(crate) shutdown_seconds: u64,
     /// Further `Host` names (with port if not the default one) that requests may carry beside the loopback names.
@@ -75,7 +73,6 @@ impl Default for ServerConfig {
             max_json_bytes: 16 << 20,
             request_timeout_seconds: 60,
             max_concurrent_requests: 256,
-            max_queued_jobs: 10_000,
             shutdown_seconds: 10,
             allowed_hosts: Vec::new(),
         }
@@ -116,7 +113,6 @@ impl ServerConfig {
             ("max_json_bytes", self.max_json_bytes as u64),
             ("request_timeout_seconds", self.request_timeout_seconds),
             ("max_concurrent_requests", self.max_concurrent_requests as u64),
-            ("max_queued_jobs", self.max_queued_jobs),
         ] {
             if value == 0 {
                 bail!("the configuration is wrong at `server.{key}`: it must be 1 or more");

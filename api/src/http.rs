@@ -80,6 +80,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(documents::content))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show, jobs::cancel))
+        .routes(routes!(jobs::requeue))
         .routes(routes!(jobs::events))
         .routes(routes!(search::search))
         .routes(routes!(answers::answer))

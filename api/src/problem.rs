@@ -140,6 +140,9 @@ impl IntoResponse for Problem {
 const FAULT: &str =
     "the server failed; the cause is in its log under this request's id (header X-Request-Id)";
 
+/// What a client is told of a full disk: which one is in the log.
+const FULL: &str = "the server's disk is full and nothing was kept of this request; free space and try again";
+
 /// Logs the whole chain of a server-side fault, once; what a client did wrong is not logged as an error.
 fn log(code: Code, error: &dyn std::error::Error) {
     let mut chain = error.to_string();
@@ -168,11 +171,14 @@ fn is_storage_full(error: &(dyn std::error::Error + 'static)) -> bool {
 
 macro_rules! from_error {
     ($error:ty, $kinds:path) => {
+        from_error!($error, $kinds, Code::NotFound);
+    };
+    ($error:ty, $kinds:path, $not_found:path) => {
         impl From<$error> for Problem {
             fn from(error: $error) -> Self {
                 use $kinds as Kind;
                 let code = match error.kind() {
-                    Kind::NotFound => Code::NotFound,
+                    Kind::NotFound => $not_found,
                     Kind::Conflict => Code::Conflict,
                     Kind::Invalid => Code::Invalid,
                     Kind::Unauthorized => Code::Forbidden,
@@ -183,8 +189,10 @@ macro_rules! from_error {
                     _ => Code::Internal,
                 };
                 log(code, &error);
-                if code == Code::Internal {
-                    return Self::new(code, FAULT);
+                match code {
+                    Code::Internal => return Self::new(code, FAULT),
+                    Code::StorageFull => return Self::new(code, FULL),
+                    _ => {}
                 }
                 let problem = Self::new(code, error.to_string());
                 match code {
@@ -199,7 +207,8 @@ macro_rules! from_error {
 }
 
 from_error!(StoreError, wellspring_store::ErrorKind);
-from_error!(ModelError, wellspring_models::ErrorKind);
+// A model is nothing that a path of ours names: a request that names one which is not there is wrong.
+from_error!(ModelError, wellspring_models::ErrorKind, Code::Invalid);
 from_error!(IngestError, wellspring_ingest::ErrorKind);
 from_error!(RetrieveError, wellspring_retrieve::ErrorKind);
 from_error!(AnswerError, wellspring_answer::ErrorKind);

@@ -204,7 +204,7 @@ async fn collections_are_made_found_and_deleted() {
     assert_eq!(server.post("/v1/collections", json!({ "name": "Bad Name" })).await.problem(), "invalid");
     assert_eq!(
         server.post("/v1/collections", json!({ "name": "x", "model": "no-such" })).await.status,
-        StatusCode::NOT_FOUND
+        StatusCode::UNPROCESSABLE_ENTITY
     );
     let detail = server.get("/v1/collections/books").await.good();
     assert_eq!(detail["indexes"]["vector"]["engine"], "flat");
@@ -219,8 +219,7 @@ async fn collections_are_made_found_and_deleted() {
 async fn a_full_queue_is_said_and_jobs_can_be_cancelled() {
     let (endpoint, _connections) = support::silent_endpoint().await;
     let embedders = format!(r#"[{{name="silent",base_url="{endpoint}",model="m",dimension=8}}]"#);
-    let server =
-        Server::start_with(&[("models.embedders", &embedders), ("server.max_queued_jobs", "2")]).await;
+    let server = Server::start_with(&[("models.embedders", &embedders), ("ingest.max_backlog", "2")]).await;
     server.post("/v1/collections", json!({ "name": "stuck", "model": "silent" })).await.good();
     let add = |id: &'static str| {
         server.post("/v1/collections/stuck/documents", json!({ "id": id, "text": "Some text." }))

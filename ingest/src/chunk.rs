@@ -21,6 +21,8 @@ use count::{Known, Words};
 
 /// Changes whenever the same text and configuration give other chunks.
 const ALGORITHM: u32 = 1;
+/// Memories of word counts kept for documents that are cut at the same time.
+const COPIES: usize = 4;
 /// Fewest tokens a model must read.
 const LEAST: usize = 16;
 
@@ -138,7 +140,8 @@ pub struct Chunker {
     max_tokens: usize,
     /// Whether word counts add up to those of texts.
     additive: bool,
-    known: Arc<Mutex<Known>>,
+    /// What was learned, one for each that cuts at the same time, up to a few.
+    known: Arc<Mutex<Vec<Known>>>,
 }
 
 impl Chunker {
@@ -176,12 +179,13 @@ impl Chunker {
 impl Chunker {
     fn cut(&self, input: &Input<'_>) -> Vec<Chunk> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out while in use, so that nobody waits; who comes meanwhile begins with an empty one.
-        let mut words = Words::new(self.counter.as_ref(), std::mem::take(&mut *known()));
+        // Taken out while in use, so that nobody waits.
+        let mine = known().pop().unwrap_or_default();
+        let mut words = Words::new(self.counter.as_ref(), mine);
         let chunks = group::chunks(&self.config, &mut words, self.additive, self.max_tokens, input);
-        let (learned, mut kept) = (words.into_known(), known());
-        if learned.len() > kept.len() {
-            *kept = learned;
+        let mut kept = known();
+        if kept.len() < COPIES {
+            kept.push(words.into_known());
         }
         chunks
     }

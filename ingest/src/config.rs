@@ -17,9 +17,13 @@ pub struct IngestConfig {
     pub max_metadata_bytes: usize,
     /// Principals on one access list. 1 000.
     pub max_acl_entries: usize,
-    /// Queued and running jobs beyond which documents are refused for now; checked at most once a second. 100 000.
+    /// Queued and running jobs beyond which documents are refused for now. 10 000.
     pub max_backlog: u64,
-    /// Files that a folder run has accepted and not yet seen finished. 32.
+    /// Jobs worked on at a time, 1 or more. 32: while some wait for the disk or for extraction, others keep the embedder busy.
+    pub workers: usize,
+    /// Bytes of original documents in memory at a time, over all workers; one larger than this is worked on alone. 256 MiB.
+    pub memory_bytes: u64,
+    /// Files that a folder run has accepted and not yet seen finished. 64.
     pub files_in_flight: usize,
     /// Chunks per call of the embedder: the step of progress and the most work lost by a cancellation. 32.
     pub embed_batch: usize,
@@ -39,8 +43,11 @@ pub struct IngestConfig {
     pub maintenance_ms: u64,
     /// Such a round also comes after this many published versions. 1 000.
     pub maintenance_publishes: u64,
-    /// How long [`crate::Ingestor::wait`] waits for a file of a folder run. 1 h.
+    /// How long a folder run waits for a file. 1 h.
     pub wait_ms: u64,
+    /// How long a folder run in which nothing ends any more waits for files that fail for want of something outside them (an
+    /// endpoint that is down). Their jobs stay queued. 30 s.
+    pub outage_ms: u64,
 }
 
 impl Default for IngestConfig {
@@ -49,8 +56,10 @@ impl Default for IngestConfig {
             max_upload_bytes: 100 * 1024 * 1024,
             max_metadata_bytes: 64 * 1024,
             max_acl_entries: 1_000,
-            max_backlog: 100_000,
-            files_in_flight: 32,
+            max_backlog: 10_000,
+            workers: 32,
+            memory_bytes: 256 * 1024 * 1024,
+            files_in_flight: 64,
             embed_batch: 32,
             embed_calls: 2,
             lease_ms: 60_000,
@@ -61,6 +70,7 @@ impl Default for IngestConfig {
             maintenance_ms: 30_000,
             maintenance_publishes: 1_000,
             wait_ms: 3_600_000,
+            outage_ms: 30_000,
         }
     }
 }

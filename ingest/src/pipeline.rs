@@ -15,6 +15,7 @@ use crate::sandbox::Sandbox;
 
 pub(crate) mod attempt;
 pub(crate) mod chunkers;
+pub(crate) mod memory;
 mod vectors;
 
 /// Changes whenever the same bytes give another stored text, title or metadata.
@@ -45,6 +46,9 @@ pub trait Extract: Send + Sync + 'static {
         name: Option<&str>,
         declared: Option<&str>,
     ) -> Result<Extracted, Failure>;
+
+    /// Called now and then: lets go of what is kept for the next document, if none has come for long.
+    fn rest(&self) {}
 }
 
 #[async_trait]
@@ -56,6 +60,10 @@ impl Extract for Sandbox {
         declared: Option<&str>,
     ) -> Result<Extracted, Failure> {
         Self::extract(self, &bytes, name, declared).await
+    }
+
+    fn rest(&self) {
+        Self::rest(self);
     }
 }
 

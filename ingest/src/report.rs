@@ -116,9 +116,19 @@ impl FileReport {
         self
     }
 
-    /// The line of a finished job. A cancelled or dead one counts as failed, its state being the reason if it names none.
+    /// The line of a job. A cancelled or dead one counts as failed, its state being the reason if it names none; so does
+    /// one that still waits for another attempt.
     pub fn of_job(path: String, job: Job, ms: u64) -> Self {
         let report: JobReport = serde_json::from_value(job.report).unwrap_or_default();
+        let kept = match job.state {
+            JobState::Queued => {
+                "; accepted and kept: it is tried again while `wellspring serve` or `ingest` runs".to_owned()
+            }
+            JobState::Dead => {
+                format!("; its bytes are kept: `wellspring job requeue {}` tries again", job.id)
+            }
+            _ => String::new(),
+        };
         let (outcome, state) = match job.state {
             JobState::Indexed => (Outcome::Indexed, None),
             JobState::Unchanged => (Outcome::Unchanged, None),
@@ -132,7 +142,7 @@ impl FileReport {
             document_id: Some(job.document_id.as_str().to_owned()),
             outcome,
             reason: state.and(job.reason.or_else(|| state.map(str::to_owned))),
-            message: job.message,
+            message: job.message.map(|message| message + &kept),
             chunks: report.chunks,
             pages: report.pages,
             tokens: report.tokens,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -14,6 +15,9 @@ mod process;
 
 pub use child::{serve_child, serve_child_with};
 use process::Worker;
+
+/// How long a child without work is kept.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// How extraction children are started and bounded.
 #[derive(Debug, Clone)]
@@ -56,7 +60,8 @@ impl SandboxConfig {
 pub struct Sandbox {
     config: SandboxConfig,
     slots: Semaphore,
-    idle: Mutex<Vec<Worker>>,
+    /// The one used last is at the end.
+    idle: Mutex<Vec<(Worker, Instant)>>,
 }
 
 impl Sandbox {
@@ -98,7 +103,7 @@ impl Sandbox {
             .await
             .map_err(|_| Failure::new(Reason::Unavailable, "the extraction pool is closed"))?;
         let reused = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        if let Some(worker) = reused {
+        if let Some((worker, _)) = reused {
             match self.run(worker, bytes, name, declared).await {
                 // The state of an old child may be to blame, not the document.
                 Err(failure) if failure.reason == Reason::Crashed => {}
@@ -107,6 +112,13 @@ impl Sandbox {
         }
         let worker = Worker::start(&self.config)?;
         self.run(worker, bytes, name, declared).await
+    }
+
+    /// Ends children that have had nothing to do for a minute: each holds the memory of its largest document.
+    pub fn rest(&self) {
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.retain(|(_, since)| since.elapsed() < IDLE);
+        }
     }
 
     async fn run(
@@ -123,7 +135,7 @@ impl Sandbox {
             && !spent
             && let Ok(mut idle) = self.idle.lock()
         {
-            idle.push(worker);
+            idle.push((worker, Instant::now()));
         }
         result
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::{Notify, RwLock, broadcast};
@@ -14,6 +14,7 @@ use wellspring_store::{CollectionScope, ContentHash, DocumentId, NewDocument, Sc
 use crate::config::IngestConfig;
 use crate::error::{ErrorKind, IngestError, Result};
 use crate::pipeline::chunkers::Chunkers;
+use crate::pipeline::memory::Memory;
 use crate::pipeline::{Embedders, Extract};
 use crate::source::Submission;
 
@@ -26,8 +27,6 @@ pub use pool::WorkerPool;
 
 /// Job changes kept for listeners that are slow; whoever misses some looks at the catalog instead.
 const CHANGES: usize = 1_024;
-/// How long a look at the backlog is trusted.
-const BACKLOG_AGE: Duration = Duration::from_secs(1);
 
 /// What submitters, workers and listeners share.
 pub(crate) struct Inner {
@@ -35,6 +34,7 @@ pub(crate) struct Inner {
     embedders: Arc<dyn Embedders>,
     extractor: Arc<dyn Extract>,
     chunkers: Chunkers,
+    memory: Memory,
     config: IngestConfig,
     owner: String,
     /// There may be work.
@@ -45,7 +45,6 @@ pub(crate) struct Inner {
     changes: broadcast::Sender<JobId>,
     /// Running jobs whose cancellation was asked for in this process.
     cancelling: Mutex<HashMap<JobId, Arc<Notify>>>,
-    backlog: Mutex<Option<(Instant, u64)>>,
     /// Held shared from storing bytes to accepting the document that refers to them, and alone while purging: bytes
     /// that were there already must not be purged between the two.
     bytes_in_use: RwLock<()>,
@@ -95,6 +94,7 @@ impl Ingestor {
             embedders,
             extractor,
             chunkers: Chunkers::default(),
+            memory: Memory::new(config.memory_bytes),
             config,
             owner: owner.into(),
             wake: Notify::new(),
@@ -102,7 +102,6 @@ impl Ingestor {
             publishes: AtomicU64::new(0),
             changes: broadcast::Sender::new(CHANGES),
             cancelling: Mutex::default(),
-            backlog: Mutex::default(),
             bytes_in_use: RwLock::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -201,22 +200,15 @@ impl Ingestor {
         Ok(())
     }
 
-    async fn check_backlog(&self) -> Result<()> {
-        let lock = || self.inner.backlog.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = *lock();
-        let waiting = match seen {
-            Some((at, waiting)) if at.elapsed() < BACKLOG_AGE => waiting,
-            _ => {
-                let (waiting, _) = self.inner.store.catalog.backlog().await?;
-                *lock() = Some((Instant::now(), waiting));
-                waiting
-            }
-        };
+    /// `RateLimited` when [`Ingestor::submit`] would refuse because too many jobs wait: worth knowing before a document is
+    /// received.
+    pub async fn check_backlog(&self) -> Result<()> {
+        let (waiting, _) = self.inner.store.catalog.backlog().await?;
         if waiting < self.inner.config.max_backlog {
             return Ok(());
         }
         let message = format!(
-            "{waiting} jobs wait already, the limit is {} (max_backlog); try again later",
+            "{waiting} documents are waiting, the limit is {} (`ingest.max_backlog`); try again later",
             self.inner.config.max_backlog
         );
         Err(wellspring_store::StoreError::new(wellspring_store::ErrorKind::RateLimited, message)
@@ -242,6 +234,14 @@ impl Ingestor {
                 running.notify_one();
             }
         }
+        Ok(seen)
+    }
+
+    /// Queues a dead job again; `Conflict` names the state of any other.
+    pub async fn requeue(&self, scope: &Scope, job: JobId) -> Result<Job> {
+        let seen = self.inner.store.catalog.requeue_job(scope, job).await?;
+        self.inner.changed(job);
+        self.inner.wake.notify_one();
         Ok(seen)
     }
 

@@ -3,6 +3,7 @@
 
 mod pipeline_rig;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +15,52 @@ use wellspring_store::clock::TestClock;
 use wellspring_store::jobs::{JobState, Stage};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_model_that_stays_down_ends_in_the_dead_letters_with_the_reason() {
+async fn what_fails_every_time_is_dead_with_the_reason_and_goes_on_when_asked() {
     let rig = Rig::new().await;
-    rig.gate.down(true);
+    rig.gate.broken(true);
     let _pool = rig.ingestor.start(1);
     let (job, _) = rig.add("doc", &paragraph("walrus", 5)).await;
     assert_eq!((job.state, job.attempts), (JobState::Dead, job.max_attempts));
     assert_eq!((job.max_attempts, job.reason.as_deref()), (5, Some("embedder_unavailable")));
-    assert!(job.message.unwrap().contains("does not answer"));
+    assert!(job.message.unwrap().contains("makes no sense"));
     assert!(rig.find("walrus").await.1.is_empty());
+    rig.ingestor.maintain().await.unwrap();
 
+    rig.gate.broken(false);
+    rig.ingestor.requeue(&rig.tenant, job.id).await.unwrap();
+    let job = rig.wait(job.id).await;
+    assert_eq!((job.state, job.attempts), (JobState::Indexed, 1));
+    assert_eq!(rig.find("walrus").await.1, BTreeSet::from(["doc".to_owned()]));
+    assert_eq!(rig.ingestor.requeue(&rig.tenant, job.id).await.unwrap_err().kind(), ErrorKind::Conflict);
+    rig.check_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_is_down_for_long_costs_no_document() {
+    let rig = Rig::new().await;
+    rig.gate.down(true);
+    let _pool = rig.ingestor.start(2);
+    let job = rig.submit("doc", &paragraph("walrus", 5)).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::write(folder.path().join("file.md"), paragraph("heron", 5)).unwrap();
+    // A folder run does not wait for ever.
+    let entries = wellspring_ingest::Ingestor::find(vec![folder.path().to_owned()]).await.unwrap();
+    let lines: Vec<_> = rig.ingestor.ingest_entries(rig.scope.clone(), entries).collect().await;
+    assert_eq!((lines.len(), lines[0].outcome), (1, wellspring_ingest::Outcome::Failed));
+    assert_eq!(lines[0].reason.as_deref(), Some("embedder_unavailable"));
+    assert!(lines[0].message.as_ref().unwrap().contains("accepted and kept"), "{lines:?}");
+    // More failures than attempts are allowed.
+    let calls = rig.gate.refused();
+    while rig.gate.refused() < calls + 20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let seen = rig.store.catalog.job(&rig.tenant, job).await.unwrap();
+    assert!(!seen.state.is_final(), "{seen:?}");
     rig.gate.down(false);
-    let (job, _) = rig.add("doc", &paragraph("walrus", 5)).await;
-    assert_eq!(job.state, JobState::Indexed);
+    assert_eq!(rig.wait(job).await.state, JobState::Indexed);
+    while rig.find("heron").await.1.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     rig.check_clean().await;
 }
 
@@ -40,13 +74,15 @@ async fn a_model_that_comes_back_is_waited_for() {
     let events = rig.ingestor.events(&rig.tenant, job).filter_map(|seen| async move { seen.ok() });
     let mut events = std::pin::pin!(events);
     let failed = async {
-        while !events.next().await.is_some_and(|seen| seen.state == JobState::Queued && seen.attempts == 1) {}
+        while !events.next().await.is_some_and(|seen| seen.state == JobState::Queued && seen.reason.is_some())
+        {
+        }
     };
     tokio::time::timeout(SOON, failed).await.unwrap();
     rig.gate.down(false);
     clock.advance(Duration::from_secs(1));
     let job = rig.wait(job).await;
-    assert_eq!((job.state, job.attempts), (JobState::Indexed, 2));
+    assert_eq!((job.state, job.attempts), (JobState::Indexed, 1), "a model that is down costs no attempt");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,15 +201,33 @@ async fn four_workers_leave_two_hundred_documents_clean() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_tell_of_progress_and_end_with_the_job() {
     let rig = Rig::with(
-        IngestConfig { embed_batch: 1, ..config() },
+        IngestConfig { embed_batch: 1, lease_ms: 300, ..config() },
         Arc::new(wellspring_store::clock::SystemClock),
     )
     .await;
-    let _pool = rig.ingestor.start(1);
+    rig.gate.open(false);
     let job = rig.submit("doc", &paragraph("walrus", 100)).await;
-    let seen: Vec<_> =
-        tokio::time::timeout(SOON, rig.ingestor.events(&rig.tenant, job).collect::<Vec<_>>()).await.unwrap();
-    let states: Vec<_> = seen.iter().map(|job| job.as_ref().unwrap().state).collect();
+    let mut events = std::pin::pin!(rig.ingestor.events(&rig.tenant, job));
+    let mut next = async || {
+        let seen = tokio::time::timeout(SOON, events.next()).await.unwrap();
+        seen.map(|job| job.unwrap())
+    };
+    assert_eq!(next().await.unwrap().state, JobState::Queued);
+    let _pool = rig.ingestor.start(1);
+    let halfway = loop {
+        let seen = next().await.unwrap();
+        if seen.progress.is_some() {
+            break seen;
+        }
+        assert!(!seen.state.is_final(), "{seen:?}");
+    };
+    assert_eq!((halfway.state, halfway.stage), (JobState::Running, Stage::Embed));
+    assert!(halfway.progress.unwrap().total > 1, "{halfway:?}");
+    rig.gate.open(true);
+    let mut states = Vec::new();
+    while let Some(seen) = next().await {
+        states.push(seen.state);
+    }
     assert_eq!(states.iter().filter(|state| state.is_final()).count(), 1);
     assert_eq!(states.last(), Some(&JobState::Indexed));
 }

@@ -246,11 +246,7 @@ impl Registry {
         };
         ModelError::new(
             ErrorKind::NotFound,
-            format!(
-                "the model {name} is not in {}; {fix} (known: {})",
-                self.cache_dir.display(),
-                list(&known)
-            ),
+            format!("the model {name} is not set up here; {fix} (known: {})", list(&known)),
         )
     }
 

@@ -162,19 +162,11 @@ pub trait Catalog: Send + Sync + 'static {
     /// the indexes is in the change sequence.
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq>;
 
-    /// Another visible document of the collection whose original bytes have this hash, the smallest id.
-    async fn duplicate_of(
-        &self,
-        scope: &CollectionScope,
-        hash: &ContentHash,
-        not: &DocumentId,
-    ) -> Result<Option<DocumentId>>;
-
     // ---- the write path ----------------------------------------------------------------------------------------
 
     /// Leases the oldest due job for `owner` until `now + lease`: a queued one, or a running one whose lease ran out.
     /// Jobs of one document are leased in the order of their versions, one at a time. A job whose attempts are used up
-    /// becomes `Dead` instead. `None` if nothing is due.
+    /// becomes `Dead` instead, its version and bytes kept. `None` if nothing is due.
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>>;
 
     /// Extends the lease and records stage and progress. Returns whether cancellation was asked for (or the document
@@ -200,14 +192,20 @@ pub trait Catalog: Send + Sync + 'static {
     async fn store_version(&self, lease: &Lease, processed: ProcessedDocument) -> Result<Seq>;
 
     /// Makes the leased version visible, the older one invisible (with a `Removed` change for it), and the job
-    /// `Indexed`, in one update. If a newer version is visible already or the document was deleted, the version is
-    /// abandoned (with a `Removed` change) and the job `Cancelled`. Returns the job's state.
+    /// `Indexed`, in one update; older versions that wait or whose jobs are dead are abandoned. If a newer version is
+    /// visible already or the document was deleted, the version is abandoned (with a `Removed` change) and the job
+    /// `Cancelled`. Returns the job's state.
+    ///
+    /// `report`, a JSON object or null, is kept as the job's report. Where another visible document of the collection
+    /// has the same original bytes and no access list but this one's own, `duplicate_of` is added to it: the smallest
+    /// such id. Of two that are ingested together it is the one published last that names the other.
     async fn publish(&self, lease: &Lease, report: serde_json::Value) -> Result<JobState>;
 
     /// Ends the job without making anything visible; what an attempt stored is abandoned (`Removed`).
     async fn end_job(&self, lease: &Lease, ending: Ending) -> Result<()>;
 
-    /// Gives the job back after a failed attempt: `Queued` again after the wait, or `Dead` if it was the last attempt.
+    /// Gives the job back after a failed attempt: `Queued` again after the wait, or `Dead`, its version and bytes kept,
+    /// if it was the last attempt that counts. Jobs of newer versions, which wait for this one, get its message.
     async fn retry_job(&self, lease: &Lease, retry: Retry) -> Result<JobState>;
 
     // ---- jobs as people see them -------------------------------------------------------------------------------
@@ -224,9 +222,12 @@ pub trait Catalog: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Page<Job>>;
 
-    /// Asks for cancellation: a queued job is cancelled at once, a running one at its next heartbeat, a final one is
+    /// Asks for cancellation: a queued or dead job is cancelled at once, a running one at its next heartbeat, any other is
     /// left (`Conflict` names its state).
     async fn cancel_job(&self, scope: &Scope, id: JobId) -> Result<Job>;
+
+    /// Queues a dead job again, with all its attempts before it; `Conflict` names the state of any other.
+    async fn requeue_job(&self, scope: &Scope, id: JobId) -> Result<Job>;
 
     /// Queued and running jobs in all, and the age of the oldest in seconds.
     async fn backlog(&self) -> Result<(u64, u64)>;
@@ -340,8 +341,16 @@ pub trait Catalog: Send + Sync + 'static {
     /// `Removed` change every index has flushed, with rows of collections that were deleted, and changes nobody needs.
     async fn purge(&self, limit: u32) -> Result<Purged>;
 
+    /// Gives back to the file system what purges of this process left free, if anything. `false` if readers were in the
+    /// way: call again later. Not a transaction; writers hardly wait.
+    async fn compact(&self) -> Result<bool>;
+
     /// Whether any version, purged ones excepted, refers to the blob: checked again right before a blob is deleted.
     async fn blob_in_use(&self, tenant: &TenantId, hash: &ContentHash) -> Result<bool>;
+
+    /// The document ids and blobs of versions that were accepted and are not visible yet, those of dead jobs included, by
+    /// id and version.
+    async fn blobs_to_come(&self, scope: &CollectionScope) -> Result<Vec<(DocumentId, ContentHash)>>;
 
     /// Records that a blob named by [`Catalog::purge`] was deleted. Until then every purge names it again, so that a
     /// crash between the two leaves no bytes behind.

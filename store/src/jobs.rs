@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::document::{DocumentId, DocumentKey, NewDocument, Version};
 use crate::scope::CollectionScope;
 
-/// Attempts that a job gets before it is `Dead`.
+/// Attempts that a job gets before it is `Dead`. Those that failed for want of something outside the document (an
+/// endpoint, a disk) do not count.
 pub const MAX_ATTEMPTS: u32 = 5;
 
 /// A job's id (UUID version 7).
@@ -22,7 +23,7 @@ impl std::fmt::Display for JobId {
     }
 }
 
-/// Where a job stands. All but `Queued` and `Running` are final.
+/// Where a job stands. All but `Queued` and `Running` are final, but for a `Dead` one that is queued again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -40,12 +41,13 @@ pub enum JobState {
     Failed,
     /// A client cancelled it, or its document was deleted or overtaken by a newer version meanwhile.
     Cancelled,
-    /// Every attempt failed for a reason outside the document: kept for people to look at.
+    /// Every attempt failed, and nobody knows that the document is to blame. Its bytes are kept until the job is queued
+    /// again or cancelled, or the document is deleted or replaced.
     Dead,
 }
 
 impl JobState {
-    /// Whether the job will never change again.
+    /// Whether no worker will touch the job any more, unless a `Dead` one is queued again.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
@@ -123,7 +125,7 @@ pub struct Progress {
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// Grows with every lease of the job.
+    /// Grows with every lease of the job, attempts that do not count included.
     pub fence: i64,
     /// This attempt, from 1.
     pub attempt: u32,
@@ -142,7 +144,7 @@ pub struct Lease {
 /// The end of a job that makes nothing visible.
 #[derive(Debug, Clone)]
 pub struct Ending {
-    /// A final state other than `Indexed`.
+    /// A final state other than `Indexed`, which a publication makes, and `Dead`, which too many retries make.
     pub state: JobState,
     /// See [`Job::reason`].
     pub reason: Option<String>,
@@ -161,6 +163,6 @@ pub struct Retry {
     pub reason: String,
     /// See [`Job::message`].
     pub message: String,
-    /// Whether this attempt counts (a shutdown hands work back uncounted).
+    /// Whether this attempt counts. Not when the worker shut down, nor when what failed would have failed for any document.
     pub counts: bool,
 }

@@ -59,6 +59,9 @@ pub struct SyncConfig {
     pub max_open: usize,
     /// Changes applied before a flush at most.
     pub batch_changes: u32,
+    /// Milliseconds that a flush waits for further documents while several are worked on at a time. A document alone does
+    /// not wait.
+    pub linger_ms: u64,
     /// Milliseconds without writes after which the memory of writing is given back.
     pub idle_ms: u64,
     /// Milliseconds that a caller of [`Indexes::catch_up`] waits at most.
@@ -74,6 +77,7 @@ impl Default for SyncConfig {
             keyword: KeywordSettings::default(),
             max_open: 64,
             batch_changes: 256,
+            linger_ms: 100,
             idle_ms: 10_000,
             wait_ms: 600_000,
         }
@@ -295,9 +299,11 @@ impl Indexes {
     /// Has a collection's task do something. A collection that is closed under our hands is opened again.
     async fn ask(&self, scope: &CollectionScope, command: impl Fn(Reply) -> Command) -> Result<()> {
         for _ in 0..3 {
-            if let Some(result) = self.opened(scope).await?.ask(&command).await {
+            let opened = self.opened(scope).await?;
+            if let Some(result) = opened.ask(&command).await {
                 return result;
             }
+            self.forget(scope.key(), &opened).await;
         }
         Err(StoreError::new(
             ErrorKind::Unavailable,
@@ -305,11 +311,24 @@ impl Indexes {
         ))
     }
 
+    /// Lets go of a collection whose task has ended, so that the next use opens it again.
+    async fn forget(&self, key: CollectionKey, ended: &Arc<Opened>) {
+        let mut places = self.places.lock().await;
+        let same = |place: &Place| place.opened.get().is_some_and(|opened| Arc::ptr_eq(opened, ended));
+        if ended.is_over() && places.get(&key).is_some_and(same) {
+            places.remove(&key);
+        }
+    }
+
     /// Closes the longest unused collections that have nothing to do. Busy ones stay, beyond the cap if need be.
     async fn make_room(&self, places: &mut HashMap<CollectionKey, Place>) -> Result<()> {
         let mut idle: Vec<(u64, CollectionKey)> = places
             .iter()
-            .filter(|(_, place)| place.opened.get().is_some_and(|opened| opened.is_idle()))
+            // Who holds the place or what is opened is about to use it.
+            .filter(|(_, place)| Arc::strong_count(&place.opened) == 1)
+            .filter(|(_, place)| {
+                place.opened.get().is_some_and(|opened| Arc::strong_count(opened) == 1 && opened.is_idle())
+            })
             .map(|(key, place)| (place.last_use.load(Ordering::Relaxed), *key))
             .collect();
         idle.sort_unstable();

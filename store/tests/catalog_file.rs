@@ -108,6 +108,7 @@ async fn purged_bytes_leave_the_file() {
     let (before, full) = count();
     assert!(before > 2000);
     assert_eq!(f.catalog.purge(100).await.unwrap().versions, 1);
+    assert!(f.catalog.compact().await.unwrap());
     let (after, size) = count();
     assert_eq!(after, 0);
     assert!(size < full / 2, "{size} of {full} bytes");

@@ -166,7 +166,7 @@ impl Retrieval {
         let switches =
             Switches { model: self.model.clone(), whole_documents: self.chunking == ChunkingFlag::Whole };
         let factory = self.factory(global, config, &dataset).await?;
-        let pool = factory.app.ingestor.start(factory.app.workers());
+        let pool = factory.app.ingestor.start(factory.app.config.ingest.workers);
         let engine = factory.engine(&dataset, &switches).await?;
         let bar = printer.progress(None, "documents");
         let indexed = index(&engine, &dataset, &|done| bar.set_position(done)).await?;

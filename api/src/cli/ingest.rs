@@ -32,7 +32,7 @@ impl Ingest {
         let printer = Printer { json: self.json };
         let name = CollectionName::new(self.collection.collection)?;
         let scope = app.ensure_collection(&local_scope(), &name).await?;
-        let workers = app.ingestor.start(app.workers());
+        let workers = app.ingestor.start(app.config.ingest.workers);
         let started = Instant::now();
         let bar = printer.progress(None, "files");
         let mut summary = Summary::default();

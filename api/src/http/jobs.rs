@@ -82,7 +82,7 @@ pub(super) async fn show(
 
 /// Cancel a job
 ///
-/// A queued job is cancelled at once, a running one soon; a finished one is left as it is.
+/// A queued or dead job is cancelled at once, a running one soon; a finished one is left as it is.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", operation_id = "cancelJob", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job's id", example = "0190a6e1-7c4d-7c3b-9d5a-3f1f6c1b2a3d")),
@@ -98,6 +98,26 @@ pub(super) async fn cancel(
     ProblemPath(id): ProblemPath<String>,
 ) -> Result<Response, Problem> {
     Ok(Json(server.app.ingestor.cancel(&scope, parse(&id)?).await?).into_response())
+}
+
+/// Queue a dead job again
+///
+/// A job whose every attempt failed is `dead`, and its document is kept: this tries again, with all attempts before it.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/requeue", operation_id = "requeueJob", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job's id", example = "0190a6e1-7c4d-7c3b-9d5a-3f1f6c1b2a3d")),
+    responses(
+        (status = 200, description = "Queued", body = schema::Job),
+        (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not dead", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn requeue(
+    State(server): State<Shared>,
+    Caller(scope): Caller,
+    ProblemPath(id): ProblemPath<String>,
+) -> Result<Response, Problem> {
+    Ok(Json(server.app.ingestor.requeue(&scope, parse(&id)?).await?).into_response())
 }
 
 /// Follow a job

@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     if let Some(folder) = app.store.folder() {
         folder.announce(Some(&address.to_string()))?;
     }
-    let workers = app.ingestor.start(app.workers());
+    let workers = app.ingestor.start(app.config.ingest.workers);
     let upkeep = tokio::spawn(metrics::upkeep(recorder));
     tracing::info!(%address, "serving");
 

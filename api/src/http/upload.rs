@@ -21,8 +21,6 @@ use super::{Shared, search};
 use crate::problem::{Code, Problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// A client that met a full queue comes back after this.
-const QUEUE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A document as JSON.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -122,7 +120,7 @@ pub(super) async fn add(
     if !made_on_demand {
         find(&server, &scope, name.as_str()).await?;
     }
-    refuse_if_full(&server).await?;
+    server.app.ingestor.check_backlog().await?;
     let key = idempotency_key(request.headers())?;
     let Incoming { submission, request } = read(&server, request).await?;
     let collection = if made_on_demand {
@@ -145,18 +143,6 @@ pub(super) async fn add(
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
-}
-
-async fn refuse_if_full(server: &Shared) -> Result<(), Problem> {
-    let limit = server.app.config.server.max_queued_jobs;
-    let (backlog, _) = server.app.store.catalog.backlog().await?;
-    if backlog < limit {
-        return Ok(());
-    }
-    let detail = format!(
-        "{backlog} documents are waiting, the limit is {limit} (`server.max_queued_jobs`); try again later"
-    );
-    Err(Problem::new(Code::RateLimited, detail).retry_after(QUEUE_WAIT))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -11,6 +11,7 @@ use wellspring_store::{
 };
 
 use super::chunkers::Chunkers;
+use super::memory::Memory;
 use super::{Embedders, Extract, Given, identity, markup, vectors};
 use crate::chunk::{Chunk, Chunker, Input, Markup, chunk_id, first_heading};
 use crate::config::{CollectionSettings, IngestConfig};
@@ -33,6 +34,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) config: &'a IngestConfig,
     pub(crate) lease: &'a Lease,
     pub(crate) beat: &'a Beat<'a>,
+    /// What documents in memory share.
+    pub(crate) memory: &'a Memory,
 }
 
 /// How an attempt that ran to its end came out.
@@ -49,8 +52,9 @@ pub(crate) enum Done {
 pub(crate) enum Halt {
     /// For good, for a reason in the document or its collection.
     Ended { state: JobState, reason: &'static str, message: String },
-    /// For a reason outside the document: to be tried again.
-    Outside { reason: &'static str, error: IngestError },
+    /// For a reason outside the document, or one that may pass: to be tried again. What would have failed for any document
+    /// does not count against this one.
+    Outside { reason: &'static str, error: IngestError, counts: bool },
     /// A client asked for it, or the document was deleted.
     Cancelled,
     /// The lease, the document or the collection is gone: there is nothing left to write to.
@@ -64,8 +68,19 @@ impl Halt {
         Self::Ended { state, reason, message: message.into() }
     }
 
+    /// Counts unless the error says that something could not be reached, or not used by us.
     pub(crate) fn outside(reason: &'static str, error: impl Into<IngestError>) -> Self {
-        Self::Outside { reason, error: error.into() }
+        let error = error.into();
+        let unreachable = matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Unauthorized
+        );
+        Self::Outside { reason, error, counts: !unreachable }
+    }
+
+    /// Counts whatever the error is: the document may be what makes it happen.
+    pub(crate) fn perhaps_the_document(reason: &'static str, error: IngestError) -> Self {
+        Self::Outside { reason, error, counts: true }
     }
 }
 
@@ -100,6 +115,7 @@ impl Attempt<'_> {
             return Ok(Done::Unchanged);
         }
         let embedder = self.embedder(&collection).await?;
+        let _share = self.memory.share(self.lease.document.bytes).await;
         let mut times = Timings::default();
 
         let clock = Instant::now();
@@ -122,7 +138,7 @@ impl Attempt<'_> {
         times.embed_ms = elapsed(clock);
         fault::point("ingest.embed.after");
 
-        let mut report = self.report(&cut, &found).await?;
+        let mut report = Self::report(&cut, &found);
         let clock = Instant::now();
         self.beat.stage(Stage::Store).await?;
         let processed = self.processed(cut, &found, pipeline, &settings.chunk.fingerprint())?;
@@ -157,7 +173,8 @@ impl Attempt<'_> {
             .embedders
             .embedder(&collection.model)
             .await
-            .map_err(|e| Halt::outside("embedder_unavailable", e))?;
+            // A model that is not set up fails every document alike.
+            .map_err(|e| Halt::Outside { reason: "embedder_unavailable", error: e.into(), counts: false })?;
         let info = embedder.info();
         if info.fingerprint.0 == collection.fingerprint && info.dimension == collection.dimension {
             return Ok(embedder);
@@ -195,7 +212,9 @@ impl Attempt<'_> {
             _ => false,
         };
         if again {
-            return Halt::outside(reason.code(), IngestError::new(ErrorKind::Unavailable, message));
+            // A library that is not set up stays away, unlike an endpoint: the job ends, and its document is kept.
+            let error = IngestError::new(ErrorKind::Unavailable, message);
+            return Halt::perhaps_the_document(reason.code(), error);
         }
         let state = if reason.is_skip() { JobState::Skipped } else { JobState::Failed };
         Halt::ended(state, reason.code(), message)
@@ -236,28 +255,22 @@ impl Attempt<'_> {
         .map_err(|e| Halt::outside("embedder_unavailable", e))
     }
 
-    async fn report(&self, cut: &Cut, found: &vectors::Vectors) -> Result<JobReport, Halt> {
-        let document = &self.lease.document;
-        let duplicate = self
-            .store
-            .catalog
-            .duplicate_of(&self.lease.collection, &document.blob, &document.id)
-            .await
-            .map_err(reading)?;
+    fn report(cut: &Cut, found: &vectors::Vectors) -> JobReport {
         let chunks = cut.chunks.len() as u64;
-        Ok(JobReport {
+        JobReport {
             chunks,
             embedded: found.embedded,
             reused: chunks - found.embedded,
             tokens: cut.chunks.iter().map(|c| c.tokens as u64).sum(),
             truncated: found.truncated,
             pages: cut.pages.last().map_or(0, |p| p.page),
-            characters: cut.extracted.text.chars().count() as u64,
+            characters: cut.characters,
             format: cut.extracted.format.name().to_owned(),
-            duplicate_of: duplicate.map(|id| id.as_str().to_owned()),
+            // Known when it is published.
+            duplicate_of: None,
             warnings: cut.extracted.warnings.clone(),
             timings: Timings::default(),
-        })
+        }
     }
 
     fn processed(
@@ -317,6 +330,7 @@ struct Cut {
     chunks: Vec<Chunk>,
     /// One per chunk.
     languages: Vec<Option<&'static str>>,
+    characters: u64,
 }
 
 impl Cut {
@@ -334,7 +348,8 @@ impl Cut {
         });
         let body = |chunk: &Chunk| extracted.text.get(chunk.span.clone()).unwrap_or_default();
         let languages = chunks.iter().map(|chunk| wellspring_models::text::language(body(chunk))).collect();
-        Self { titles, pages, chunks, languages, extracted }
+        let characters = extracted.text.chars().count() as u64;
+        Self { titles, pages, chunks, languages, characters, extracted }
     }
 }
 

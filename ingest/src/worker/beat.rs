@@ -12,6 +12,9 @@ use crate::pipeline::attempt::Halt;
 
 /// The longest wait between two heartbeats: how long a cancellation asked for in another process may go unheard.
 const SLOWEST: Duration = Duration::from_secs(2);
+/// A stage entered this soon after the last heartbeat is not recorded at once: every heartbeat waits for the disk, and a
+/// small document is through with all stages in less.
+const SOONEST: Duration = Duration::from_millis(250);
 
 /// The heartbeat of one attempt.
 pub(crate) struct Beat<'a> {
@@ -20,6 +23,8 @@ pub(crate) struct Beat<'a> {
     extend: Duration,
     changed: &'a broadcast::Sender<JobId>,
     now: Mutex<(Stage, Option<Progress>)>,
+    /// When the lease was last known to be ours: the leasing itself counts.
+    sent: Mutex<Instant>,
 }
 
 impl<'a> Beat<'a> {
@@ -29,12 +34,16 @@ impl<'a> Beat<'a> {
         extend: Duration,
         changed: &'a broadcast::Sender<JobId>,
     ) -> Self {
-        Self { catalog, lease, extend, changed, now: Mutex::new((Stage::Waiting, None)) }
+        let (now, sent) = (Mutex::new((Stage::Waiting, None)), Mutex::new(Instant::now()));
+        Self { catalog, lease, extend, changed, now, sent }
     }
 
-    /// Enters a stage: recorded at once, and the moment at which a stop is heard.
+    /// Enters a stage: recorded within a moment, unless the next one is entered before.
     pub(crate) async fn stage(&self, stage: Stage) -> Result<(), Halt> {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (stage, None);
+        if self.since_sent() < SOONEST.min(self.extend / 3) {
+            return Ok(());
+        }
         match self.send().await {
             Ok(()) => Ok(()),
             Err(Sending::Stop(halt)) => Err(halt),
@@ -50,19 +59,24 @@ impl<'a> Beat<'a> {
     /// Beats until there is a reason to stop. A store that does not answer is one only when the lease has run out:
     /// another worker may hold the job by then.
     pub(crate) async fn keep(&self) -> Halt {
-        let wait = (self.extend / 3).min(SLOWEST);
-        let mut last = Instant::now();
+        // The first one says what a job that takes longer than a moment is doing.
+        let mut wait = SOONEST.min(self.extend / 3);
         loop {
             tokio::time::sleep(wait).await;
+            wait = SLOWEST.min(self.extend / 3);
             match self.send().await {
-                Ok(()) => last = Instant::now(),
+                Ok(()) => {}
                 Err(Sending::Stop(halt)) => return halt,
-                Err(Sending::Failed(_)) if last.elapsed() >= self.extend => return Halt::Lost,
+                Err(Sending::Failed(_)) if self.since_sent() >= self.extend => return Halt::Lost,
                 Err(Sending::Failed(error)) => {
                     tracing::warn!(job = %self.lease.job, %error, "a heartbeat could not be written; trying again");
                 }
             }
         }
+    }
+
+    fn since_sent(&self) -> Duration {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     async fn send(&self) -> Result<(), Sending> {
@@ -71,7 +85,10 @@ impl<'a> Beat<'a> {
         // Nobody listening is no fault.
         let _ = self.changed.send(self.lease.job);
         match result {
-            Ok(false) => Ok(()),
+            Ok(false) => {
+                *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                Ok(())
+            }
             Ok(true) => Err(Sending::Stop(Halt::Cancelled)),
             Err(e) if matches!(e.kind(), StoreKind::Conflict | StoreKind::NotFound) => {
                 Err(Sending::Stop(Halt::Lost))

@@ -1,9 +1,11 @@
 //! A folder run: finds files, takes them in a few at a time, and reports how each ended.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt, stream};
+use wellspring_store::jobs::{Job, JobId, JobState};
 use wellspring_store::{CollectionScope, ContentHash, ErrorKind as StoreKind};
 
 use super::Ingestor;
@@ -29,6 +31,9 @@ impl Ingestor {
     /// file is searchable or has failed. Workers must be running. No file stops another. Dropping the stream leaves the
     /// jobs of files already accepted to the workers.
     ///
+    /// While nothing ends any more, files whose attempts fail for want of something outside them are waited for no longer
+    /// than `outage_ms`: they are reported as failed, and their jobs stay queued.
+    ///
     /// A file whose bytes and settings are those of the visible version is not even copied, unless jobs from before are
     /// still waiting: one of them may be about to replace that version.
     pub fn ingest_entries(
@@ -41,10 +46,11 @@ impl Ingestor {
             move |shortcut| {
                 let (this, scope, width) =
                     (this.clone(), scope.clone(), this.config().files_in_flight.max(1));
+                let outage = Arc::new(Outage::new(Duration::from_millis(this.config().outage_ms)));
                 stream::iter(entries.clone())
                     .map(move |entry| {
-                        let (this, scope) = (this.clone(), scope.clone());
-                        async move { this.entry(&scope, entry, shortcut).await }
+                        let (this, scope, outage) = (this.clone(), scope.clone(), Arc::clone(&outage));
+                        async move { this.entry(&scope, entry, shortcut, &outage).await }
                     })
                     .buffer_unordered(width)
             },
@@ -60,7 +66,13 @@ impl Ingestor {
         Ok(self.ingest_entries(scope, Self::find(paths).await?))
     }
 
-    async fn entry(&self, scope: &CollectionScope, entry: Entry, shortcut: bool) -> FileReport {
+    async fn entry(
+        &self,
+        scope: &CollectionScope,
+        entry: Entry,
+        shortcut: bool,
+        outage: &Outage,
+    ) -> FileReport {
         let clock = Instant::now();
         match entry {
             Entry::Problem { path, reason, message } => {
@@ -69,7 +81,7 @@ impl Ingestor {
             }
             Entry::File(found) => {
                 let (path, id) = (found.path.display().to_string(), found.id.as_str().to_owned());
-                self.file(scope, found, shortcut, clock).await.unwrap_or_else(|e| {
+                self.file(scope, found, shortcut, outage, clock).await.unwrap_or_else(|e| {
                     FileReport::without_job(path, Some(id), Outcome::Failed, elapsed(clock))
                         .because(code(&e), e.to_string())
                 })
@@ -82,6 +94,7 @@ impl Ingestor {
         scope: &CollectionScope,
         found: Found,
         shortcut: bool,
+        outage: &Outage,
         clock: Instant,
     ) -> Result<FileReport> {
         let (path, id) = (found.path.display().to_string(), found.id.as_str().to_owned());
@@ -98,17 +111,49 @@ impl Ingestor {
             return Ok(FileReport::without_job(path, Some(id), Outcome::Unchanged, elapsed(clock)));
         }
         let accepted = self.submit_file(scope, &found).await?;
-        let deadline = std::time::Duration::from_millis(self.config().wait_ms);
-        let job = self.wait(scope.scope(), accepted, deadline).await?;
+        let job = self.ended_or_stuck(scope, accepted, outage).await?;
         Ok(FileReport::of_job(path, job, elapsed(clock)))
     }
 
+    /// The job when it has ended, or as it waits for another attempt while nothing of the run ends any more.
+    async fn ended_or_stuck(&self, scope: &CollectionScope, job: JobId, outage: &Outage) -> Result<Job> {
+        let limit = Duration::from_millis(self.config().wait_ms);
+        let deadline = Instant::now() + limit;
+        let mut events = std::pin::pin!(self.events(scope.scope(), job));
+        let mut stuck: Option<Job> = None;
+        loop {
+            let patience = if stuck.is_some() { outage.left() } else { Duration::MAX };
+            let left = patience.min(deadline.saturating_duration_since(Instant::now()));
+            match tokio::time::timeout(left, events.next()).await {
+                Ok(Some(seen)) => {
+                    let seen = seen?;
+                    if seen.state.is_final() {
+                        outage.over();
+                        return Ok(seen);
+                    }
+                    // A reason on a waiting job is that of the attempt before.
+                    stuck = (seen.state == JobState::Queued && seen.reason.is_some()).then_some(seen);
+                }
+                Ok(None) => {
+                    let message = "the job's events ended before the job";
+                    return Err(IngestError::new(ErrorKind::Internal, message));
+                }
+                Err(_) => match stuck.take() {
+                    Some(job) if outage.left().is_zero() => return Ok(job),
+                    Some(job) => stuck = Some(job),
+                    None if deadline <= Instant::now() => {
+                        let seconds = limit.as_secs();
+                        let message = format!("job {job} has not ended within {seconds} s; it goes on");
+                        return Err(IngestError::new(ErrorKind::Timeout, message));
+                    }
+                    None => {}
+                },
+            }
+        }
+    }
+
     /// Submits, waiting a while where the queue is full.
-    async fn submit_file(
-        &self,
-        scope: &CollectionScope,
-        found: &Found,
-    ) -> Result<wellspring_store::jobs::JobId> {
+    async fn submit_file(&self, scope: &CollectionScope, found: &Found) -> Result<JobId> {
         let mut waits = FULL.iter();
         loop {
             let submission =
@@ -116,7 +161,7 @@ impl Ingestor {
             match self.submit(scope, submission, None).await {
                 Ok(accepted) => return Ok(accepted.job),
                 Err(e) if e.kind() == ErrorKind::RateLimited => match waits.next() {
-                    Some(seconds) => tokio::time::sleep(std::time::Duration::from_secs(*seconds)).await,
+                    Some(seconds) => tokio::time::sleep(Duration::from_secs(*seconds)).await,
                     None => return Err(e),
                 },
                 Err(e) => return Err(e),
@@ -153,6 +198,27 @@ impl Ingestor {
             .map_err(|e| IngestError::new(ErrorKind::Internal, "hashing the file failed").with_source(e))?
             .map_err(|e| IngestError::new(ErrorKind::Unavailable, e.to_string()).with_source(e))?;
         Ok(visible.content_hash == ContentHash(*hash.as_bytes()).to_hex())
+    }
+}
+
+/// How long nothing of a run has ended.
+struct Outage {
+    since: Mutex<Instant>,
+    patience: Duration,
+}
+
+impl Outage {
+    fn new(patience: Duration) -> Self {
+        Self { since: Mutex::new(Instant::now()), patience }
+    }
+
+    fn over(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn left(&self) -> Duration {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.patience.saturating_sub(since.elapsed())
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) async fn run(inner: Arc<Inner>, stopping: CancellationToken) {
             () = tokio::time::sleep(interval) => {}
         }
         inner.publishes.store(0, Ordering::Relaxed);
+        inner.extractor.rest();
         tokio::select! {
             () = stopping.cancelled() => return,
             result = round(&inner) => if let Err(error) = result {
@@ -66,8 +67,8 @@ async fn sweep(inner: &Inner) -> Result<()> {
             if store.catalog.blob_in_use(&tenant, &hash).await? {
                 continue;
             }
-            // An upload under way may be about to be accepted with these bytes: wait for it, and look again.
-            let _alone = inner.bytes_in_use.write().await;
+            // An upload under way may be about to be accepted with these bytes: wait for it a while, and look again.
+            let Ok(_alone) = tokio::time::timeout(GATE, inner.bytes_in_use.write()).await else { continue };
             if !store.catalog.blob_in_use(&tenant, &hash).await? {
                 store.blobs.delete(&tenant, &hash).await?;
                 swept += 1;
@@ -104,6 +105,9 @@ pub(super) async fn round(inner: &Inner) -> Result<()> {
             blobs = purged.blobs.len(),
             "purged"
         );
+    }
+    if !store.catalog.compact().await? {
+        tracing::debug!("purged bytes stay in the catalog's log until no reader is in the way");
     }
     Ok(())
 }

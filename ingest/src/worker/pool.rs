@@ -138,6 +138,7 @@ impl Worker {
             config: &inner.config,
             lease,
             beat: &beat,
+            memory: &inner.memory,
         };
         let cancelled = inner.cancelled(lease.job);
         let limit = Duration::from_millis(inner.config.attempt_ms.max(1));
@@ -205,11 +206,10 @@ impl Worker {
                     Retry { after: Duration::ZERO, reason: "shutdown".to_owned(), message, counts: false };
                 catalog.retry_job(lease, retry).await.map(drop)
             }
-            Halt::Outside { reason, error } => {
+            Halt::Outside { reason, error, counts } => {
                 let after = self.wait_before_retry(lease, &error);
                 tracing::warn!(job = %lease.job, document = %lease.document.id, attempt = lease.attempt, reason, %error, ?after, "an attempt failed");
-                let retry =
-                    Retry { after, reason: reason.to_owned(), message: error.to_string(), counts: true };
+                let retry = Retry { after, reason: reason.to_owned(), message: error.to_string(), counts };
                 catalog.retry_job(lease, retry).await.map(drop)
             }
         };
@@ -221,24 +221,25 @@ impl Worker {
 
     fn wait_before_retry(&self, lease: &Lease, error: &IngestError) -> Duration {
         let config = &self.inner.config;
-        let wait = backoff(config.retry_base_ms, config.retry_cap_ms, lease.attempt, lease.job);
+        let tries = u32::try_from(lease.fence).unwrap_or(u32::MAX);
+        let wait = backoff(config.retry_base_ms, config.retry_cap_ms, tries, lease.job);
         error.retry_after().map_or(wait, |asked| asked.max(wait))
     }
 }
 
-/// Doubles with each attempt up to `cap`, then loses up to half: by job and attempt, so that jobs that failed together
+/// Doubles with each try (from 1) up to `cap`, then loses up to half: by job and try, so that jobs that failed together
 /// do not come back together, and a run can be repeated.
-fn backoff(base_ms: u64, cap_ms: u64, attempt: u32, job: JobId) -> Duration {
+fn backoff(base_ms: u64, cap_ms: u64, tries: u32, job: JobId) -> Duration {
     let full =
-        base_ms.saturating_mul(1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX)).min(cap_ms);
-    let hash = blake3::hash(format!("{job}/{attempt}").as_bytes());
+        base_ms.saturating_mul(1_u64.checked_shl(tries.saturating_sub(1)).unwrap_or(u64::MAX)).min(cap_ms);
+    let hash = blake3::hash(format!("{job}/{tries}").as_bytes());
     let share = u64::from(hash.as_bytes().first().copied().unwrap_or(0));
     Duration::from_millis(full - full / 2 * share / 255)
 }
 
 fn too_long(limit: Duration) -> Halt {
     let message = format!("the attempt took longer than {} s (attempt_ms)", limit.as_secs());
-    Halt::Outside { reason: "timeout", error: IngestError::new(ErrorKind::Timeout, message) }
+    Halt::perhaps_the_document("timeout", IngestError::new(ErrorKind::Timeout, message))
 }
 
 fn panicked(panic: &Box<dyn Any + Send>) -> Halt {
@@ -248,7 +249,7 @@ fn panicked(panic: &Box<dyn Any + Send>) -> Halt {
         .or_else(|| panic.downcast_ref::<String>().cloned());
     let message =
         format!("the worker stopped unexpectedly: {}", said.unwrap_or_else(|| "no message".to_owned()));
-    Halt::Outside { reason: "internal", error: IngestError::new(ErrorKind::Internal, message) }
+    Halt::perhaps_the_document("internal", IngestError::new(ErrorKind::Internal, message))
 }
 
 #[cfg(test)]

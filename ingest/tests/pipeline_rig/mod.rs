@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +29,8 @@ pub struct Gated {
     inner: HashEmbedder,
     open: watch::Sender<bool>,
     down: AtomicBool,
+    broken: AtomicBool,
+    refused: AtomicU64,
 }
 
 impl Gated {
@@ -37,6 +39,8 @@ impl Gated {
             inner: HashEmbedder::default(),
             open: watch::Sender::new(true),
             down: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -46,6 +50,16 @@ impl Gated {
 
     pub fn down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Answers with nonsense: nobody knows whose fault it is.
+    pub fn broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::SeqCst);
+    }
+
+    /// Calls made while it was down.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::SeqCst)
     }
 
     pub fn calls(&self) -> Arc<CallCount> {
@@ -64,7 +78,11 @@ impl Embedder for Gated {
     }
 
     async fn embed(&self, kind: TextKind, texts: &[&str]) -> wellspring_models::Result<Vec<Embedding>> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(ModelError::new(ErrorKind::Invalid, "what the endpoint answers makes no sense"));
+        }
         if self.down.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(ModelError::new(ErrorKind::Unavailable, "the endpoint does not answer"));
         }
         let mut open = self.open.subscribe();
@@ -96,6 +114,7 @@ pub fn config() -> IngestConfig {
         retry_base_ms: 1,
         retry_cap_ms: 2,
         maintenance_ms: 50,
+        outage_ms: 100,
         ..IngestConfig::default()
     }
 }

@@ -108,8 +108,7 @@ impl ModelFolder {
             ModelError::new(
                 kind,
                 format!(
-                    "the model {name} is not in {}; run `make setup` for the default model, or `wellspring models pull {name}`",
-                    path.display()
+                    "the model {name} is not set up here; run `make setup` for the default model, or `wellspring models pull {name}`"
                 ),
             )
             .with_source(error)
@@ -217,7 +216,10 @@ impl ModelFolder {
     fn missing(&self, name: &str) -> ModelError {
         ModelError::new(
             ErrorKind::NotFound,
-            format!("{} is missing or can't be read; set the model up again", self.path.join(name).display()),
+            format!(
+                "{name} of the model {} is missing or can't be read; set the model up again",
+                self.manifest.name
+            ),
         )
     }
 

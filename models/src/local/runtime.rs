@@ -35,11 +35,12 @@ impl Runtime {
         if !path.is_file() {
             return Err(ModelError::new(
                 ErrorKind::NotFound,
-                format!(
-                    "the ONNX Runtime library is not at {}; run `make setup`, or `wellspring doctor` for details",
-                    path.display()
-                ),
-            ));
+                "the ONNX Runtime library is not set up here; run `make setup`, or `wellspring doctor` for details",
+            )
+            .with_source(std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                format!("there is no file {}", path.display()),
+            )));
         }
         let broken = |source: Box<dyn std::error::Error + Send + Sync>| {
             ModelError::new(

@@ -72,6 +72,11 @@ impl Endpoint {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| invalid("the base URL is no http or https URL; correct it"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid(
+                "the base URL holds a credential, and URLs are shown; put it into `api_key`",
+            ));
+        }
         let client = client_builder(&url)
             // A redirected POST would lose its body or carry the key elsewhere.
             .redirect(reqwest::redirect::Policy::none())
@@ -272,7 +277,9 @@ mod tests {
 
     #[test]
     fn a_url_that_is_none_is_refused() {
-        for url in ["", "localhost:8080", "ftp://x/v1", "http://"] {
+        for url in
+            ["", "localhost:8080", "ftp://x/v1", "http://", "http://me:secret@x/v1", "https://key@x/v1"]
+        {
             let made = Endpoint::new("x".to_owned(), url, None, Deadlines::default(), RetryPolicy::default());
             assert_eq!(made.err().map(|error| error.kind()), Some(ErrorKind::Invalid), "{url}");
         }

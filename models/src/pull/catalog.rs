@@ -177,9 +177,10 @@ pub(super) fn find(name: &str) -> Result<Pullable> {
         all.iter().filter(|model| model.repository.eq_ignore_ascii_case(name)).min_by_key(|m| m.name.len())
     };
     named.or_else(from).cloned().ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|model| model.name.as_str()).collect();
         ModelError::new(
             ErrorKind::NotFound,
-            format!("no model called {name} can be fetched; `wellspring models list` shows those that can"),
+            format!("no model called {name} can be fetched; those that can: {}", names.join(", ")),
         )
     })
 }

@@ -167,7 +167,7 @@ async fn what_the_hub_lacks_or_refuses_is_told() {
     let missing = pull("bge-m3", bench.cache.path(), &bench.config, &mut |_| {}).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     let unknown = pull("gpt-9", bench.cache.path(), &bench.config, &mut |_| {}).await.unwrap_err();
-    assert!(unknown.to_string().contains("models list"), "{unknown}");
+    assert!(unknown.to_string().contains("those that can: "), "{unknown}");
     let offline = HubConfig { offline: true, ..bench.config.clone() };
     let refused = pull("bge-m3", bench.cache.path(), &offline, &mut |_| {}).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,18 +47,24 @@ mod writer;
 pub struct SqliteCatalog {
     database: Database,
     clock: Arc<dyn Clock>,
+    /// Whether the file may hold what a purge left free; an earlier process may have ended in between.
+    loose: Arc<AtomicBool>,
 }
 
 impl SqliteCatalog {
     /// Opens the file, making it if it is not there, and brings its schema up to date. A schema of a newer release, or
     /// one that differs from ours, is `Conflict`; a damaged file is `Corrupt`.
     pub async fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self> {
-        Ok(Self { database: Database::open(path.as_ref()).await?, clock })
+        Ok(Self::over(Database::open(path.as_ref()).await?, clock))
     }
 
     /// Makes an empty catalog that is gone when it is dropped. Its reads wait for its writes.
     pub async fn open_in_memory(clock: Arc<dyn Clock>) -> Result<Self> {
-        Ok(Self { database: Database::open_in_memory().await?, clock })
+        Ok(Self::over(Database::open_in_memory().await?, clock))
+    }
+
+    fn over(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock, loose: Arc::new(AtomicBool::new(true)) }
     }
 
     fn now(&self) -> i64 {
@@ -178,16 +185,6 @@ impl Catalog for SqliteCatalog {
         write!(self, "delete", accept::delete(now, scope, id))
     }
 
-    async fn duplicate_of(
-        &self,
-        scope: &CollectionScope,
-        hash: &ContentHash,
-        not: &DocumentId,
-    ) -> Result<Option<DocumentId>> {
-        let (scope, hash, not) = (scope.clone(), *hash, not.clone());
-        read!(self, documents::duplicate_of(scope, hash, not))
-    }
-
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>> {
         // An idle worker that asks should not make the disk sync.
         let now = self.now();
@@ -259,6 +256,11 @@ impl Catalog for SqliteCatalog {
     async fn cancel_job(&self, scope: &Scope, id: JobId) -> Result<Job> {
         let (now, scope) = (self.now(), scope.clone());
         write!(self, jobs::cancel(now, scope, id))
+    }
+
+    async fn requeue_job(&self, scope: &Scope, id: JobId) -> Result<Job> {
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, jobs::requeue(now, scope, id))
     }
 
     async fn backlog(&self) -> Result<(u64, u64)> {
@@ -397,15 +399,31 @@ impl Catalog for SqliteCatalog {
     async fn purge(&self, limit: u32) -> Result<Purged> {
         let now = self.now();
         let purged = write!(self, "purge", purge::purge(now, limit))?;
-        if purged.versions > 0 && !self.database.compact().await? {
-            tracing::debug!("purged bytes stay in the catalog's log until no reader is in the way");
+        if purged.versions > 0 {
+            self.loose.store(true, Ordering::Relaxed);
         }
         Ok(purged)
+    }
+
+    async fn compact(&self) -> Result<bool> {
+        if self.loose.swap(false, Ordering::Relaxed) {
+            let compact = self.database.compact().await;
+            if !matches!(compact, Ok(true)) {
+                self.loose.store(true, Ordering::Relaxed);
+            }
+            return compact;
+        }
+        Ok(true)
     }
 
     async fn blob_in_use(&self, tenant: &TenantId, hash: &ContentHash) -> Result<bool> {
         let (tenant, hash) = (tenant.clone(), *hash);
         read!(self, purge::blob_in_use(tenant, hash))
+    }
+
+    async fn blobs_to_come(&self, scope: &CollectionScope) -> Result<Vec<(DocumentId, ContentHash)>> {
+        let scope = scope.clone();
+        read!(self, purge::blobs_to_come(scope))
     }
 
     async fn blob_deleted(&self, tenant: &TenantId, hash: &ContentHash) -> Result<()> {

@@ -338,19 +338,43 @@ fn pre_tokenized(terms: Vec<String>) -> PreTokenizedString {
     PreTokenizedString { text: String::new(), tokens }
 }
 
-fn unusable(folder: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    let folder = folder.file_name().unwrap_or_default().to_string_lossy();
-    StoreError::new(
-        ErrorKind::Corrupt,
-        format!("the keyword index {folder} can't be opened; it is rebuilt from the catalog"),
-    )
-    .with_source(source)
+/// What keeps an index from being opened or read: the machine's fault, or else the index's.
+fn unusable(folder: &Path, error: impl Into<tantivy::TantivyError>) -> StoreError {
+    let (folder, error) = (folder.file_name().unwrap_or_default().to_string_lossy(), error.into());
+    let (kind, then) = match is_the_machine(&error) {
+        true => (
+            ErrorKind::Unavailable,
+            "check the disk, the permissions of the data folder and the limit of open files",
+        ),
+        false => (ErrorKind::Corrupt, "it is rebuilt from the catalog"),
+    };
+    StoreError::new(kind, format!("the keyword index {folder} can't be opened; {then}")).with_source(error)
+}
+
+/// Whether an intact index would fail like this too: it must not be taken for damage.
+fn is_the_machine(error: &tantivy::TantivyError) -> bool {
+    use std::io::ErrorKind as Io;
+    use tantivy::TantivyError as E;
+    use tantivy::directory::error::{OpenDirectoryError, OpenReadError, OpenWriteError};
+    let io = match error {
+        E::IoError(io) => io,
+        E::OpenReadError(OpenReadError::IoError { io_error, .. })
+        | E::OpenWriteError(OpenWriteError::IoError { io_error, .. })
+        | E::OpenDirectoryError(OpenDirectoryError::IoError { io_error, .. }) => io_error,
+        _ => return false,
+    };
+    let out_of_files = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::IO];
+    matches!(
+        io.kind(),
+        Io::PermissionDenied | Io::ReadOnlyFilesystem | Io::StorageFull | Io::QuotaExceeded | Io::OutOfMemory
+    ) || out_of_files.iter().any(|errno| io.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// What tantivy's errors mean to a caller.
 fn failed(doing: &str, error: tantivy::TantivyError) -> StoreError {
     use tantivy::TantivyError as E;
     let kind = match &error {
+        error if is_the_machine(error) => ErrorKind::Unavailable,
         E::DataCorruption(_) | E::OpenReadError(_) | E::IncompatibleIndex(_) | E::SchemaError(_) => {
             ErrorKind::Corrupt
         }

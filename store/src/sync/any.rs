@@ -1,6 +1,7 @@
 //! Either index of a collection, for the code that treats both alike.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use roaring::RoaringTreemap;
 
@@ -9,6 +10,9 @@ use crate::document::{ChunkKey, Seq};
 use crate::error::Result;
 use crate::keyword::KeywordIndex;
 use crate::vector::VectorIndex;
+
+/// How long searches in an index that is to be closed are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `vector` or `keyword`.
 pub(crate) fn name(kind: IndexKind) -> &'static str {
@@ -93,6 +97,18 @@ impl AnyIndex {
         match self {
             Self::Vector(index) => index.optimize().await,
             Self::Keyword(index) => index.optimize().await,
+        }
+    }
+
+    /// Waits a while for the searches that still hold it: closing it under them would fail those that have not begun.
+    pub(crate) async fn unused(&self) {
+        let held = || match self {
+            Self::Vector(index) => Arc::strong_count(index),
+            Self::Keyword(index) => Arc::strong_count(index),
+        };
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        while held() > 1 && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

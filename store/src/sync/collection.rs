@@ -123,6 +123,8 @@ impl Opened {
             keyword,
             engine,
             builder: None,
+            shared_at: None,
+            unsorted: 0,
         };
         let task = tokio::spawn(owner.run());
         Ok(Arc::new(Self { readable, commands, task: Mutex::new(Some(task)), mended }))
@@ -146,10 +148,20 @@ impl Opened {
         self.readable.building.load(Ordering::Relaxed)
     }
 
-    /// Whether closing it would interrupt or delay nobody.
+    /// Whether closing it would interrupt or delay nobody: no command, no build, no search.
     pub(super) fn is_idle(&self) -> bool {
         let waiting = self.commands.max_capacity() - self.commands.capacity();
-        waiting == 0 && !self.is_building() && !self.readable.busy.load(Ordering::Relaxed)
+        // The task holds each index once, and so do readers' places.
+        let searched =
+            Arc::strong_count(&self.readable.vector.read().unwrap_or_else(PoisonError::into_inner).0) > 2
+                || Arc::strong_count(&self.readable.keyword.read().unwrap_or_else(PoisonError::into_inner).0)
+                    > 2;
+        waiting == 0 && !searched && !self.is_building() && !self.readable.busy.load(Ordering::Relaxed)
+    }
+
+    /// Whether its task has ended: closed, or by a fault of ours.
+    pub(super) fn is_over(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Has the task do something and waits for its answer; `None` if the collection is closed.
@@ -282,7 +294,7 @@ impl Opening<'_> {
                 let changes =
                     catalog.changes(scope, reached, self.shared.config.batch_changes.max(1)).await?;
                 let Some(last) = changes.last() else { break };
-                follow(catalog, scope, &[index], &changes).await?;
+                follow(catalog, scope, &[index], &changes).await.map_err(|failed| failed.error)?;
                 reached = last.seq;
             }
         }

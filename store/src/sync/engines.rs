@@ -63,7 +63,12 @@ impl Engines {
     pub(super) fn flat(&self, dimension: usize, chunks: u64) -> Result<Arc<dyn VectorIndex>> {
         let reason = match self.folder {
             None => format!("kept in memory only; {chunks} chunks when loaded"),
-            Some(_) => format!("{chunks} chunks when loaded, scanned exactly up to {}", self.flat_max_chunks),
+            Some(_) if cfg!(feature = "edge") => {
+                format!("{chunks} chunks when loaded, scanned exactly up to {}", self.flat_max_chunks)
+            }
+            Some(_) => {
+                format!("{chunks} chunks when loaded, scanned exactly: this build has no feature `edge`")
+            }
         };
         Ok(Arc::new(FlatIndex::new(dimension, self.form, self.pool.clone(), reason)?))
     }

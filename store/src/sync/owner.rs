@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,6 +21,14 @@ use crate::scope::CollectionScope;
 
 /// Entries handed to an index at a time.
 const ENTRIES_PER_CALL: usize = 1_000;
+/// A shared flush longer ago than this says nothing of the next one.
+const STREAM: Duration = Duration::from_secs(1);
+/// Documents that share a flush at most.
+const SHARED_BY: usize = 256;
+/// Vectors outside the graph that searches may have to scan: at this many writes wait while they are taken into it.
+const UNSORTED: u64 = 50_000;
+/// The same when nobody writes.
+const UNSORTED_AT_REST: u64 = 1_000;
 
 /// See the module's description.
 pub(super) struct Owner {
@@ -34,6 +42,28 @@ pub(super) struct Owner {
     pub(super) keyword: InUse,
     pub(super) engine: VectorEngine,
     pub(super) builder: Option<JoinHandle<()>>,
+    /// The last flush, if several documents shared it.
+    pub(super) shared_at: Option<Instant>,
+    /// Vectors added to a graph since it was last put in order.
+    pub(super) unsorted: u64,
+}
+
+/// A failure, and the index that it is about if it is one's.
+pub(super) struct Failed {
+    index: Option<IndexKind>,
+    pub(super) error: StoreError,
+}
+
+impl Failed {
+    fn of(index: IndexKind, error: StoreError) -> Self {
+        Self { index: Some(index), error }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self { index: None, error }
+    }
 }
 
 impl Owner {
@@ -56,16 +86,12 @@ impl Owner {
                 }
                 Some(Command::CatchUp { seq, reply }) => {
                     let mut waiting = vec![(seq, reply)];
-                    // Whoever asked while the last batch was being flushed shares the next flush.
-                    while next.is_none() {
-                        match self.commands.try_recv() {
-                            Ok(Command::CatchUp { seq, reply }) => waiting.push((seq, reply)),
-                            Ok(other) => next = Some(other),
-                            Err(_) => break,
-                        }
-                    }
+                    next = self.gather(&mut waiting).await;
+                    let shared = waiting.len() > 1;
                     self.catch_up(waiting).await;
+                    self.shared_at = shared.then(Instant::now);
                     self.move_if_out_of_place().await;
+                    self.sort(UNSORTED).await;
                 }
                 Some(Command::Rebuild { kind, progress, reply }) => {
                     self.rebuild(kind, self.engine, progress, reply)
@@ -99,6 +125,7 @@ impl Owner {
         if let Ok(command) = tokio::time::timeout(idle, self.commands.recv()).await {
             return command;
         }
+        self.sort(UNSORTED_AT_REST).await;
         if let AnyIndex::Keyword(index) = &self.keyword.index
             && let Err(e) = index.rest().await
         {
@@ -107,13 +134,37 @@ impl Owner {
         self.commands.recv().await
     }
 
+    /// Collects those who can share the next flush: whoever asked while the last batch was being flushed and, where the
+    /// last flush was shared already, whoever asks within a moment. A flush costs the same for one document as for many.
+    /// Returns a command of another kind, if one came.
+    async fn gather(&mut self, waiting: &mut Vec<(Seq, Reply)>) -> Option<Command> {
+        let busy = self.shared_at.is_some_and(|at| at.elapsed() < STREAM);
+        let linger = Duration::from_millis(if busy { self.shared.config.linger_ms } else { 0 });
+        let until = tokio::time::Instant::now() + linger;
+        while waiting.len() < SHARED_BY {
+            let command = match self.commands.try_recv() {
+                Ok(command) => command,
+                Err(_) => match tokio::time::timeout_at(until, self.commands.recv()).await {
+                    Ok(Some(command)) => command,
+                    Ok(None) | Err(_) => return None,
+                },
+            };
+            match command {
+                Command::CatchUp { seq, reply } => waiting.push((seq, reply)),
+                other => return Some(other),
+            }
+        }
+        None
+    }
+
     async fn catch_up(&mut self, waiting: Vec<(Seq, Reply)>) {
         let wanted = waiting.iter().map(|(seq, _)| *seq).max().unwrap_or(Seq(0));
         let result = self.follow_until(wanted).await;
-        if let Err(e) = &result
-            && e.kind() == ErrorKind::Corrupt
+        if let Err(Failed { index: Some(kind), error }) = &result
+            && error.kind() == ErrorKind::Corrupt
         {
-            self.mend();
+            // It turned out to be damaged while writing: it is built anew beside the damaged one.
+            self.rebuild(*kind, self.engine, None, None);
         }
         for (seq, reply) in waiting {
             let answer = match &result {
@@ -122,20 +173,25 @@ impl Owner {
                     ErrorKind::Invalid,
                     format!("change {} was asked for, but the collection's last one is {}", seq.0, reached.0),
                 )),
-                Err(e) => {
-                    Err(StoreError::new(e.kind(), format!("indexing {} failed: {e}", self.scope.name())))
+                Err(Failed { error, .. }) => {
+                    let message = format!("indexing {} failed: {error}", self.scope.name());
+                    Err(StoreError::new(error.kind(), message))
                 }
             };
             // Who stopped waiting is not told.
             let _ = reply.send(answer);
         }
-        if let Err(e) = result {
-            tracing::error!(collection = self.scope.name().as_str(), error = e.chain(), "indexing failed");
+        if let Err(Failed { error, .. }) = result {
+            tracing::error!(
+                collection = self.scope.name().as_str(),
+                error = error.chain(),
+                "indexing failed"
+            );
         }
     }
 
     /// Applies and flushes batches until `wanted` is reached or there is nothing left. Returns what is flushed.
-    async fn follow_until(&mut self, wanted: Seq) -> Result<Seq> {
+    async fn follow_until(&mut self, wanted: Seq) -> std::result::Result<Seq, Failed> {
         let catalog = Arc::clone(&self.shared.catalog);
         loop {
             let flushed = self.vector.flushed.min(self.keyword.flushed);
@@ -146,28 +202,19 @@ impl Owner {
                 catalog.changes(&self.scope, flushed, self.shared.config.batch_changes.max(1)).await?;
             let Some(last) = changes.last() else { return Ok(flushed) };
             crate::fault::point("index.apply.before");
-            follow(catalog.as_ref(), &self.scope, &[&self.vector.index, &self.keyword.index], &changes)
-                .await?;
+            let indexes = [&self.vector.index, &self.keyword.index];
+            self.unsorted += follow(catalog.as_ref(), &self.scope, &indexes, &changes).await?;
             crate::fault::point("index.apply.after");
             let (vector, keyword) =
                 tokio::join!(self.vector.index.flush(last.seq), self.keyword.index.flush(last.seq));
-            vector?;
-            keyword?;
+            vector.map_err(|e| Failed::of(IndexKind::Vector, e))?;
+            keyword.map_err(|e| Failed::of(IndexKind::Keyword, e))?;
             for in_use in [&mut self.vector, &mut self.keyword] {
                 catalog
                     .record_watermark(&self.scope, in_use.index.kind(), in_use.generation, last.seq)
                     .await?;
                 in_use.flushed = in_use.flushed.max(last.seq);
             }
-        }
-    }
-
-    /// An index on disk turned out to be damaged while writing: whichever says so is built anew beside it.
-    fn mend(&mut self) {
-        if self.engine != VectorEngine::Flat {
-            self.rebuild(IndexKind::Vector, self.engine, None, None);
-        } else {
-            self.rebuild(IndexKind::Keyword, self.engine, None, None);
         }
     }
 
@@ -236,8 +283,10 @@ impl Owner {
         let old = std::mem::replace(in_use, InUse { index, generation, flushed });
         if kind == IndexKind::Vector {
             self.engine = engine;
+            self.unsorted = 0;
         }
         // From here on the new generation serves; what goes wrong with the old one's remains is no failure.
+        old.index.unused().await;
         let removed = match old.index.close().await {
             Ok(()) => self.shared.engines.remove_generation(scope.key(), kind, old.generation).await,
             Err(e) => Err(e),
@@ -268,7 +317,28 @@ impl Owner {
         }
     }
 
+    /// Takes what was added to a graph since it was last put in order into it, when there is enough of it that searches,
+    /// which scan it, notice.
+    async fn sort(&mut self, enough: u64) {
+        if self.engine == VectorEngine::Flat || self.unsorted < enough || self.builder.is_some() {
+            return;
+        }
+        self.unsorted = 0;
+        let sorted = match self.vector.index.optimize().await {
+            Ok(()) => self.vector.index.flush(self.vector.flushed).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = sorted {
+            tracing::warn!(
+                collection = self.scope.name().as_str(),
+                error = e.chain(),
+                "a vector graph was not extended"
+            );
+        }
+    }
+
     async fn optimize(&mut self) -> Result<()> {
+        self.unsorted = 0;
         for in_use in [&self.vector, &self.keyword] {
             in_use.index.optimize().await?;
             in_use.index.flush(in_use.flushed).await?;
@@ -288,17 +358,18 @@ impl Owner {
 }
 
 /// Applies changes to the indexes. What counts is the last change of each version: one that was stored and removed
-/// within the batch is only removed. Applying them again is harmless.
+/// within the batch is only removed. Applying them again is harmless. Returns the number of entries added.
 pub(super) async fn follow(
     catalog: &dyn Catalog,
     scope: &CollectionScope,
     indexes: &[&AnyIndex],
     changes: &[Change],
-) -> Result<()> {
+) -> std::result::Result<u64, Failed> {
     let last: BTreeMap<_, _> =
         changes.iter().map(|change| ((change.document, change.version), change.kind)).collect();
     let mut removed = Vec::new();
     let mut entries = Vec::new();
+    let mut added = 0;
     for ((document, version), kind) in last {
         let stored = match kind {
             ChangeKind::Stored => catalog.index_entries(scope, document, version).await?,
@@ -308,6 +379,7 @@ pub(super) async fn follow(
         let kept: HashSet<_> = stored.iter().map(|entry| entry.vector.key).collect();
         let keys = catalog.chunk_keys(scope, document, version).await?;
         removed.extend(keys.into_iter().filter(|key| !kept.contains(key)));
+        added += stored.len() as u64;
         entries.extend(stored);
         while entries.len() >= ENTRIES_PER_CALL {
             let rest = entries.split_off(ENTRIES_PER_CALL);
@@ -316,14 +388,17 @@ pub(super) async fn follow(
     }
     upsert(indexes, entries).await?;
     for index in indexes {
-        index.remove(&removed).await?;
+        index.remove(&removed).await.map_err(|e| Failed::of(index.kind(), e))?;
     }
-    Ok(())
+    Ok(added)
 }
 
-async fn upsert(indexes: &[&AnyIndex], entries: Vec<crate::catalog::IndexEntry>) -> Result<()> {
+async fn upsert(
+    indexes: &[&AnyIndex],
+    entries: Vec<crate::catalog::IndexEntry>,
+) -> std::result::Result<(), Failed> {
     for index in indexes {
-        index.upsert(entries.clone()).await?;
+        index.upsert(entries.clone()).await.map_err(|e| Failed::of(index.kind(), e))?;
     }
     Ok(())
 }

@@ -4,21 +4,20 @@ use std::collections::BTreeSet;
 
 use super::{EXAMPLES, Finding, FindingKind, VerifyOptions, VerifyReport, finding};
 use crate::Store;
-use crate::document::ContentHash;
+use crate::document::{ContentHash, DocumentId};
 use crate::error::{ErrorKind, Result};
 use crate::scope::{CollectionScope, TenantId};
 
 /// Documents listed at a time.
 const PAGE: u32 = 500;
 
-/// Reads the original bytes of every visible document and compares them with their hash.
+/// Reads the original bytes of every document, visible or accepted and still to come, and compares them with their hash.
 pub(super) async fn referred(
     store: &Store,
     scope: &CollectionScope,
     report: &mut VerifyReport,
 ) -> Result<()> {
-    let (mut missing, mut corrupt) = (Vec::new(), Vec::new());
-    let mut seen = BTreeSet::new();
+    let mut looked = Looked { store, scope, seen: BTreeSet::new(), missing: Vec::new(), corrupt: Vec::new() };
     let mut cursor = None;
     loop {
         let page = store.catalog.documents(scope, None, cursor.as_deref(), PAGE).await?;
@@ -29,31 +28,52 @@ pub(super) async fn referred(
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            if !seen.insert(hash) {
-                continue;
-            }
-            report.blobs += 1;
-            match store.blobs.get(scope.tenant(), &hash).await {
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::NotFound => {
-                    // Gone with its document while we looked, or lost.
-                    if store.catalog.blob_in_use(scope.tenant(), &hash).await? {
-                        missing.push(document.id.to_string());
-                    }
-                }
-                Err(e) if e.kind() == ErrorKind::Corrupt => corrupt.push(document.id.to_string()),
-                Err(e) => return Err(e),
-            }
+            looked.at(&document.id, hash).await?;
         }
         cursor = page.next;
         if cursor.is_none() {
             break;
         }
     }
+    for (document, hash) in store.catalog.blobs_to_come(scope).await? {
+        looked.at(&document, hash).await?;
+    }
+    let Looked { seen, missing, corrupt, .. } = looked;
+    report.blobs += seen.len() as u64;
     for (kind, documents) in [(FindingKind::Missing, missing), (FindingKind::Corrupt, corrupt)] {
         report.note(finding(scope, "blobs", kind, documents.len() as u64, documents));
     }
     Ok(())
+}
+
+/// What was found of the blobs of one collection.
+struct Looked<'a> {
+    store: &'a Store,
+    scope: &'a CollectionScope,
+    seen: BTreeSet<ContentHash>,
+    missing: Vec<String>,
+    corrupt: Vec<String>,
+}
+
+impl Looked<'_> {
+    /// Reads a document's blob, unless another document's was the same.
+    async fn at(&mut self, document: &DocumentId, hash: ContentHash) -> Result<()> {
+        if !self.seen.insert(hash) {
+            return Ok(());
+        }
+        match self.store.blobs.get(self.scope.tenant(), &hash).await {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                // Gone with its document while we looked, or lost.
+                if self.store.catalog.blob_in_use(self.scope.tenant(), &hash).await? {
+                    self.missing.push(document.to_string());
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Corrupt => self.corrupt.push(document.to_string()),
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
 }
 
 /// Blobs of the tenants that have collections to which no version refers; deleted, if wanted, when they are still unused

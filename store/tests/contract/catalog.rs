@@ -51,6 +51,8 @@ macro_rules! rules {
             a_lost_lease_can_change_nothing,
             heartbeats_extend_and_report,
             attempts_run_out,
+            dead_jobs_keep_their_documents,
+            a_newer_version_says_what_it_waits_for,
             retries_wait_and_count,
             cancelling_works_in_every_state,
             jobs_end_with_their_reason,

@@ -197,9 +197,9 @@ pub(super) async fn delete(
     sqlx::query(
         "UPDATE jobs SET cancel_requested = 1, updated_at = ?1, reason = 'deleted', \
             message = 'the collection was deleted', \
-            state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END, \
-            stage = CASE state WHEN 'queued' THEN 'done' ELSE stage END \
-         WHERE collection_key = ?2 AND state IN ('queued', 'running')",
+            state = CASE state WHEN 'running' THEN state ELSE 'cancelled' END, \
+            stage = CASE state WHEN 'running' THEN stage ELSE 'done' END \
+         WHERE collection_key = ?2 AND state IN ('queued', 'running', 'dead')",
     )
     .bind(now)
     .bind(scope.key().0)

@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
 use super::failure::{During, migration};
 use super::writer::{Points, Writer};
@@ -23,6 +23,8 @@ const READERS: u32 = 4;
 const READ_PATIENCE: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
+/// Free pages, of 4 KiB, moved out of the file at a time.
+const PAGES: u32 = 1_000;
 
 /// The open database.
 #[derive(Debug, Clone)]
@@ -86,21 +88,49 @@ impl Database {
         result
     }
 
-    /// Moves what was deleted out of the log and the free pages out of the file. `false` if readers were in the way:
-    /// call again later.
+    /// Moves the free pages out of the file and what was deleted out of the log, a little at a time, so that writers do
+    /// not wait. `false` if readers were in the way: call again later.
     pub(super) async fn compact(&self) -> Result<bool> {
+        while self.shrink().await? {}
         self.writer
             .outside(|connection| {
                 Box::pin(async move {
-                    sqlx::raw_sql("PRAGMA incremental_vacuum")
-                        .execute(&mut *connection)
+                    // Without this, writers would wait behind the slowest reader.
+                    let emptied: Result<i64> = async {
+                        sqlx::raw_sql("PRAGMA busy_timeout = 50")
+                            .execute(&mut *connection)
+                            .await
+                            .during("compact the catalog")?;
+                        sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+                            .fetch_one(&mut *connection)
+                            .await
+                            .during("compact the catalog")
+                    }
+                    .await;
+                    sqlx::query(AssertSqlSafe(format!("PRAGMA busy_timeout = {}", BUSY.as_millis())))
+                        .execute(connection)
                         .await
                         .during("compact the catalog")?;
-                    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+                    Ok(emptied? == 0)
+                })
+            })
+            .await
+    }
+
+    /// Moves some free pages out of the file; says whether there are more.
+    async fn shrink(&self) -> Result<bool> {
+        self.writer
+            .outside(|connection| {
+                Box::pin(async move {
+                    sqlx::query(AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})")))
+                        .fetch_all(&mut *connection)
+                        .await
+                        .during("compact the catalog")?;
+                    let free: i64 = sqlx::query_scalar("PRAGMA freelist_count")
                         .fetch_one(connection)
                         .await
                         .during("compact the catalog")?;
-                    Ok(busy == 0)
+                    Ok(free > 0)
                 })
             })
             .await

@@ -140,25 +140,3 @@ pub(super) async fn blob(
         .during("look up the document")?;
     hash(&blob)
 }
-
-pub(super) async fn duplicate_of(
-    connection: &mut SqliteConnection,
-    scope: CollectionScope,
-    blob: ContentHash,
-    not: DocumentId,
-) -> Result<Option<DocumentId>> {
-    let mut arguments = arguments(&scope)?;
-    bind(&mut arguments, blob.0.to_vec())?;
-    bind(&mut arguments, not.as_str().to_owned())?;
-    let id: Option<String> = sqlx::query_scalar_with(
-        concat!(
-            "SELECT min(v.document_id) FROM visible v WHERE v.blob = ?4 AND v.document_id <> ?5 AND ",
-            asked!()
-        ),
-        arguments,
-    )
-    .fetch_one(connection)
-    .await
-    .during("look for a duplicate")?;
-    id.map(DocumentId::new).transpose()
-}

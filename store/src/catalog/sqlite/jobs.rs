@@ -201,15 +201,8 @@ pub(super) async fn cancel(
 ) -> Result<Job> {
     let job = row(connection, &scope, id).await?;
     match job.state.as_str() {
-        "queued" => {
-            let version: i64 =
-                sqlx::query_scalar("SELECT key FROM versions WHERE document_key = ? AND version = ?")
-                    .bind(job.document_key)
-                    .bind(job.version)
-                    .fetch_one(&mut *connection)
-                    .await
-                    .during("cancel the job")?;
-            let version = versions::get(connection, version).await?;
+        "queued" | "dead" => {
+            let version = versions::of_document(connection, job.document_key, job.version).await?;
             remove(connection, &version).await?;
             let ending = Ending {
                 state: JobState::Cancelled,
@@ -231,6 +224,30 @@ pub(super) async fn cancel(
         .execute(&mut *connection)
         .await
         .during("cancel the job")?;
+    row(connection, &scope, id).await?.job()
+}
+
+/// Queues a dead job again, with all its attempts before it.
+pub(super) async fn requeue(
+    connection: &mut SqliteConnection,
+    now: i64,
+    scope: Scope,
+    id: JobId,
+) -> Result<Job> {
+    let job = row(connection, &scope, id).await?;
+    if job.state != "dead" {
+        let message = format!("job {id} is {}: only a dead one can be queued again", job.state);
+        return Err(StoreError::new(ErrorKind::Conflict, message));
+    }
+    sqlx::query(
+        "UPDATE jobs SET state = 'queued', stage = 'waiting', attempts = 0, due_at = ?1, reason = NULL, message = NULL, \
+            updated_at = ?1 WHERE key = ?2",
+    )
+    .bind(now)
+    .bind(job.key)
+    .execute(&mut *connection)
+    .await
+    .during("queue a job again")?;
     row(connection, &scope, id).await?.job()
 }
 

@@ -153,7 +153,8 @@ pub(super) fn hash(bytes: &[u8]) -> Result<ContentHash> {
     })
 }
 
-/// Ends a job that nobody holds. What an earlier attempt or the client said about it is kept.
+/// Ends a job that nobody holds. What an earlier attempt or the client said about it is kept; so is the version of a
+/// dead one.
 async fn give_up(
     connection: &mut SqliteConnection,
     now: i64,
@@ -162,8 +163,10 @@ async fn give_up(
     reason: &str,
     message: &str,
 ) -> Result<()> {
-    let version = versions::get(connection, due.version_key).await?;
-    remove(connection, &version).await?;
+    if state != JobState::Dead {
+        let version = versions::get(connection, due.version_key).await?;
+        remove(connection, &version).await?;
+    }
     let end = Ending {
         state,
         reason: Some(due.reason.clone().unwrap_or_else(|| reason.to_owned())),
@@ -247,12 +250,40 @@ pub(super) async fn end(
     lease: Lease,
     ending: Ending,
 ) -> Result<()> {
-    if !ending.state.is_final() || ending.state == JobState::Indexed {
-        let message = format!("a job cannot end as {} without a published version", state_name(ending.state));
+    if !ending.state.is_final() || matches!(ending.state, JobState::Indexed | JobState::Dead) {
+        let message = format!("a worker cannot end a job as {}", state_name(ending.state));
         return Err(StoreError::new(ErrorKind::Invalid, message));
     }
     let held = held(connection, &lease).await?;
+    if ending.state == JobState::Unchanged {
+        supersede(connection, now, &lease, "the visible version is what was accepted last").await?;
+    }
     abandon(connection, now, &held, &ending).await
+}
+
+/// Ends what waits or is dead of the document's older versions: a newer one is shown, and they must never replace it.
+pub(super) async fn supersede(
+    connection: &mut SqliteConnection,
+    now: i64,
+    lease: &Lease,
+    message: &str,
+) -> Result<()> {
+    let overtaken: Vec<Version> = sqlx::query_scalar(
+        "UPDATE jobs SET state = 'cancelled', stage = 'done', reason = 'superseded', message = ?, updated_at = ? \
+         WHERE document_key = ? AND version < ? AND state IN ('queued', 'dead') RETURNING version",
+    )
+    .bind(message)
+    .bind(now)
+    .bind(lease.document_key.0)
+    .bind(lease.version)
+    .fetch_all(&mut *connection)
+    .await
+    .during("end the jobs of older versions")?;
+    for version in overtaken {
+        let version = versions::of_document(connection, lease.document_key.0, version).await?;
+        remove(connection, &version).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn retry(
@@ -274,7 +305,7 @@ pub(super) async fn retry(
             message: Some(retry.message),
             report: serde_json::Value::Null,
         };
-        abandon(connection, now, &held, &ending).await?;
+        finish(connection, now, held.job_key, &ending).await?;
         return Ok(JobState::Dead);
     }
     sqlx::query(
@@ -287,6 +318,18 @@ pub(super) async fn retry(
     .bind(&retry.message)
     .bind(now)
     .bind(held.job_key)
+    .execute(&mut *connection)
+    .await
+    .during("queue a job again")?;
+    // Whoever looks at the job of a newer version sees why nothing happens.
+    sqlx::query(
+        "UPDATE jobs SET reason = 'earlier_version_waits', message = ?, updated_at = ? \
+         WHERE document_key = ? AND version > ? AND state = 'queued'",
+    )
+    .bind(format!("version {} of this document waits: {}", lease.version, retry.message))
+    .bind(now)
+    .bind(lease.document_key.0)
+    .bind(lease.version)
     .execute(connection)
     .await
     .during("queue a job again")?;

@@ -6,9 +6,9 @@ use super::failure::During;
 use super::leases::hash;
 use super::scoped::{json, signed, unsigned};
 use crate::catalog::Purged;
-use crate::document::{ContentHash, Version};
+use crate::document::{ContentHash, DocumentId, Version};
 use crate::error::Result;
-use crate::scope::TenantId;
+use crate::scope::{CollectionScope, TenantId};
 
 /// Idempotency keys are remembered for a week.
 const REMEMBERED: i64 = 7 * 24 * 3600 * 1_000_000;
@@ -199,4 +199,22 @@ pub(super) async fn blob_in_use(
     .fetch_one(connection)
     .await
     .during("look up a blob")
+}
+
+pub(super) async fn blobs_to_come(
+    connection: &mut SqliteConnection,
+    scope: CollectionScope,
+) -> Result<Vec<(DocumentId, ContentHash)>> {
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT d.id, v.blob FROM collections c JOIN documents d ON d.collection_key = c.key \
+            JOIN versions v ON v.document_key = d.key \
+         WHERE c.key = ? AND c.tenant = ? AND c.deleted_at IS NULL AND d.deleted_at IS NULL \
+            AND v.state IN ('pending', 'stored') ORDER BY d.id, v.version",
+    )
+    .bind(scope.key().0)
+    .bind(scope.tenant().as_str())
+    .fetch_all(connection)
+    .await
+    .during("list the blobs of documents to come")?;
+    rows.into_iter().map(|(id, blob)| Ok((DocumentId::new(id)?, hash(&blob)?))).collect()
 }

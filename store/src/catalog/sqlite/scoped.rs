@@ -75,7 +75,11 @@ pub(super) async fn living(connection: &mut SqliteConnection, scope: &Collection
 
 /// The error for a collection that is not there, or not for this caller.
 pub(super) fn no_collection(name: &str) -> StoreError {
-    StoreError::new(ErrorKind::NotFound, format!("there is no collection {name:?}: create it first"))
+    let fix = match name {
+        "default" => "the first document added to it makes it",
+        _ => "create it first",
+    };
+    StoreError::new(ErrorKind::NotFound, format!("there is no collection {name:?}: {fix}"))
 }
 
 /// The error for a document that is not there, or not for this caller.

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::changes::{self, floats};
 use super::failure::During;
-use super::leases::{Held, abandon, cancelled, finish, hash, held};
+use super::leases::{Held, abandon, cancelled, finish, hash, held, supersede};
 use super::scoped::{json, signed, unsigned};
 use super::text;
 use super::versions::{self, remove, show};
@@ -262,7 +262,7 @@ pub(super) async fn publish(
     connection: &mut SqliteConnection,
     now: i64,
     lease: Lease,
-    report: serde_json::Value,
+    mut report: serde_json::Value,
 ) -> Result<JobState> {
     let held = held(connection, &lease).await?;
     let overtaken = held.visible.is_some_and(|visible| visible > lease.version);
@@ -293,7 +293,27 @@ pub(super) async fn publish(
         let old = versions::get(connection, old).await?;
         remove(connection, &old).await?;
     }
+    supersede(connection, now, &lease, "a newer version is visible").await?;
+    if let Some(duplicate) = duplicate_of(connection, version.key).await?
+        && let Some(report) = report.as_object_mut()
+    {
+        report.insert("duplicate_of".to_owned(), value!(duplicate));
+    }
     let ending = Ending { state: JobState::Indexed, reason: None, message: None, report };
     finish(connection, now, held.job_key, &ending).await?;
     Ok(JobState::Indexed)
+}
+
+/// Another visible document with the same bytes that everybody who sees this version may see too.
+async fn duplicate_of(connection: &mut SqliteConnection, version: i64) -> Result<Option<String>> {
+    sqlx::query_scalar(
+        "SELECT min(other.document_id) FROM visible this \
+         JOIN visible other ON other.collection_key = this.collection_key AND other.blob = this.blob \
+            AND other.document_key <> this.document_key AND (other.acl IS NULL OR other.acl = this.acl) \
+         WHERE this.version_key = ?",
+    )
+    .bind(version)
+    .fetch_one(connection)
+    .await
+    .during("look for a duplicate")
 }

@@ -29,6 +29,20 @@ pub(super) async fn get(connection: &mut SqliteConnection, key: i64) -> Result<V
     .during("look up a version")
 }
 
+pub(super) async fn of_document(
+    connection: &mut SqliteConnection,
+    document: i64,
+    version: Version,
+) -> Result<VersionRow> {
+    let key: i64 = sqlx::query_scalar("SELECT key FROM versions WHERE document_key = ? AND version = ?")
+        .bind(document)
+        .bind(version)
+        .fetch_one(&mut *connection)
+        .await
+        .during("look up a version")?;
+    get(connection, key).await
+}
+
 /// Puts a version, or none, in view in place of the one that is, and keeps the collection's counts. The one that was in
 /// view still has to be removed.
 pub(super) async fn show(

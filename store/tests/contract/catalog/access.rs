@@ -28,7 +28,6 @@ pub(crate) async fn tenants_do_not_see_each_other(f: &Fixture) {
     assert_eq!(f.catalog.neighbours(&a, theirs.document_key, 1, 0, 1, 1).await.unwrap(), []);
     assert_eq!(f.catalog.index_entries(&a, theirs.document_key, 1).await.unwrap().len(), 0);
     assert_eq!(f.catalog.chunk_keys(&a, theirs.document_key, 1).await.unwrap(), []);
-    assert_eq!(f.catalog.duplicate_of(&a, &ContentHash::of(b"of two"), &id("x")).await.unwrap(), None);
     assert!(f.catalog.known_vectors(&a, &[ContentHash::of(b"of two")]).await.unwrap().is_empty());
     assert!(!f.catalog.expected_keys(&a).await.unwrap().contains(theirs.key.0 as u64));
     let everything = Filter::And(Vec::new());
@@ -90,7 +89,6 @@ pub(crate) async fn access_lists_hide_documents(f: &Fixture) {
     }
     assert_eq!(f.catalog.chunks_by_id(&to_bob, std::slice::from_ref(&chunk.id)).await.unwrap(), []);
     assert_eq!(f.catalog.neighbours(&to_bob, secret.key, 1, 0, 1, 1).await.unwrap(), []);
-    assert_eq!(f.catalog.duplicate_of(&to_bob, &ContentHash::of(b"secret"), &id("x")).await.unwrap(), None);
     let page = f.catalog.documents(&to_bob, None, None, 10).await.unwrap();
     assert_eq!(ids(&page.items), ["open"]);
     let candidates =

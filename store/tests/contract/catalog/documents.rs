@@ -151,15 +151,27 @@ pub(crate) async fn documents_are_listed_in_pages(f: &Fixture) {
 pub(crate) async fn duplicates_are_found_by_bytes(f: &Fixture) {
     let docs = f.docs().await;
     let other = f.make(&administrator(), "other").await;
-    let hash = ContentHash::of(b"same");
-    f.published(&docs, document("c", "same"), "same").await;
-    f.published(&docs, document("b", "same"), "same").await;
-    f.published(&other, document("a", "same"), "same").await;
-    assert_eq!(f.catalog.duplicate_of(&docs, &hash, &id("x")).await.unwrap(), Some(id("b")));
-    assert_eq!(f.catalog.duplicate_of(&docs, &hash, &id("b")).await.unwrap(), Some(id("c")));
+    // What the report of a document says when it is published.
+    let named = async |scope: &CollectionScope, document: NewDocument| {
+        let lease = f.stored(scope, document, "same").await;
+        f.catalog.publish(&lease, json!({ "chunks": 1 })).await.unwrap();
+        let report = f.catalog.job(&administrator(), lease.job).await.unwrap().report;
+        assert_eq!(report["chunks"], 1);
+        report.get("duplicate_of").and_then(|id| id.as_str()).map(str::to_owned)
+    };
+    let restricted = |name, acl| restricted(name, "same", acl);
+    // One that not everybody may see is named to those alone who share its list.
+    assert_eq!(named(&docs, restricted("secret", &["user:ada"])).await, None);
+    assert_eq!(named(&docs, document("c", "same")).await, None);
+    assert_eq!(named(&docs, restricted("theirs", &["user:bob"])).await.as_deref(), Some("c"));
+    assert_eq!(named(&docs, restricted("z", &["user:ada"])).await.as_deref(), Some("c"));
+    assert_eq!(named(&other, document("a", "same")).await, None, "in another collection");
+    assert_eq!(named(&docs, document("b", "same")).await.as_deref(), Some("c"));
+    assert_eq!(named(&docs, document("b", "same")).await.as_deref(), Some("c"), "an update");
+    assert_eq!(named(&docs, document("c", "same")).await.as_deref(), Some("b"));
     f.catalog.delete_document(&docs, &id("c")).await.unwrap();
-    assert_eq!(f.catalog.duplicate_of(&docs, &hash, &id("b")).await.unwrap(), None);
-    assert_eq!(f.catalog.duplicate_of(&docs, &ContentHash::of(b"new"), &id("x")).await.unwrap(), None);
+    assert_eq!(named(&docs, document("b", "same")).await, None);
+    assert_eq!(named(&docs, document("new", "of its own")).await, None);
 }
 
 pub(crate) async fn a_document_without_chunks_can_be_published(f: &Fixture) {

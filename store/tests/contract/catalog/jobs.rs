@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use wellspring_store::catalog::IndexKind;
+use wellspring_store::jobs::{Ending, JobId, JobState, Progress, Retry, Stage};
 use wellspring_store::*;
 
 use super::fixture::*;
-use wellspring_store::jobs::{Ending, JobState, Progress, Retry, Stage};
 
 fn retry(after: Duration, counts: bool) -> Retry {
     Retry { after, reason: "disk".to_owned(), message: "the disk was full".to_owned(), counts }
@@ -120,9 +121,70 @@ pub(crate) async fn attempts_run_out(f: &Fixture) {
     let dead = f.catalog.job(&administrator(), job).await.unwrap();
     assert_eq!((dead.state, dead.reason.as_deref()), (JobState::Dead, Some("attempts_exhausted")));
     assert!(dead.message.unwrap().contains("5 attempts"));
-    assert!(f.catalog.expected_keys(&docs).await.unwrap().is_empty(), "what it stored is abandoned");
-    // The next version is not held up.
+    assert_eq!(f.catalog.expected_keys(&docs).await.unwrap().len(), 1, "what it stored is kept");
+    assert_eq!(f.texts(&docs).await, Vec::<String>::new());
+    // The next version is not held up, and puts an end to it.
     assert_eq!(f.published(&docs, document("a", "y"), "y").await.version, 2);
+    assert_eq!(f.catalog.expected_keys(&docs).await.unwrap().len(), 1);
+    let over = f.catalog.job(&administrator(), job).await.unwrap();
+    assert_eq!((over.state, over.reason.as_deref()), (JobState::Cancelled, Some("superseded")));
+    assert_eq!(kind(f.catalog.requeue_job(&administrator(), job).await), ErrorKind::Conflict);
+}
+
+/// A document that was accepted and whose every attempt failed.
+async fn dead(f: &Fixture, docs: &CollectionScope, id: &str, text: &str) -> JobId {
+    let job = f.accept(docs, document(id, text)).await.job;
+    while f.catalog.job(&administrator(), job).await.unwrap().state == JobState::Queued {
+        f.catalog.retry_job(&f.lease().await, retry(Duration::ZERO, true)).await.unwrap();
+    }
+    job
+}
+
+pub(crate) async fn dead_jobs_keep_their_documents(f: &Fixture) {
+    let docs = f.docs().await;
+    let (one, two, three, four) = (
+        dead(f, &docs, "one", "of one").await,
+        dead(f, &docs, "two", "of two").await,
+        dead(f, &docs, "three", "of three").await,
+        dead(f, &docs, "four", "of four").await,
+    );
+    let scope = administrator();
+    let held = async |text: &str| {
+        f.catalog.blob_in_use(&tenant("default"), &ContentHash::of(text.as_bytes())).await.unwrap()
+    };
+    assert_eq!(f.catalog.purge(100).await.unwrap().versions, 0);
+    assert!(held("of one").await && held("of two").await && held("of three").await && held("of four").await);
+
+    let again = f.catalog.requeue_job(&scope, one).await.unwrap();
+    assert_eq!((again.state, again.attempts, again.reason), (JobState::Queued, 0, None));
+    let lease = f.lease().await;
+    assert_eq!((lease.job, lease.attempt), (one, 1));
+    f.catalog.store_version(&lease, processed(lease.document_key, 1, "of one")).await.unwrap();
+    assert_eq!(f.catalog.publish(&lease, json!(null)).await.unwrap(), JobState::Indexed);
+    assert_eq!(f.texts(&docs).await, ["of one"]);
+
+    assert_eq!(f.catalog.cancel_job(&scope, two).await.unwrap().state, JobState::Cancelled);
+    f.catalog.delete_document(&docs, &id("three")).await.unwrap();
+    assert_eq!(f.catalog.job(&scope, three).await.unwrap().state, JobState::Cancelled);
+    // The visible version is what was accepted last: the dead one must not replace it.
+    f.published(&docs, document("four", "newer"), "newer").await;
+    let before = dead(f, &docs, "four", "of four").await;
+    let lease = {
+        f.accept(&docs, document("four", "newer")).await;
+        f.lease().await
+    };
+    f.catalog.end_job(&lease, ending(JobState::Unchanged)).await.unwrap();
+    for over in [four, before] {
+        assert_eq!(f.catalog.job(&scope, over).await.unwrap().reason.as_deref(), Some("superseded"));
+        assert_eq!(kind(f.catalog.requeue_job(&scope, over).await), ErrorKind::Conflict);
+    }
+    for index in [IndexKind::Vector, IndexKind::Keyword] {
+        let seq = f.catalog.last_seq(&docs).await.unwrap();
+        f.catalog.record_watermark(&docs, index, 1, seq).await.unwrap();
+    }
+    f.catalog.purge(100).await.unwrap();
+    assert!(held("of one").await && held("newer").await);
+    assert!(!held("of two").await && !held("of three").await && !held("of four").await);
 }
 
 pub(crate) async fn retries_wait_and_count(f: &Fixture) {
@@ -150,6 +212,21 @@ pub(crate) async fn retries_wait_and_count(f: &Fixture) {
         f.clock.advance(MINUTE);
     }
     assert!(f.catalog.lease("w", MINUTE).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_newer_version_says_what_it_waits_for(f: &Fixture) {
+    let docs = f.docs().await;
+    let (first, second) =
+        (f.accept(&docs, document("a", "x")).await.job, f.accept(&docs, document("a", "y")).await.job);
+    let seen = async || f.catalog.job(&administrator(), second).await.unwrap();
+    f.catalog.retry_job(&f.lease().await, retry(Duration::ZERO, false)).await.unwrap();
+    assert_eq!(seen().await.reason.as_deref(), Some("earlier_version_waits"));
+    assert!(seen().await.message.unwrap().contains("the disk was full"));
+    let lease = f.lease().await;
+    assert_eq!(lease.job, first);
+    f.catalog.end_job(&lease, ending(JobState::Failed)).await.unwrap();
+    assert_eq!(f.lease().await.job, second);
+    assert_eq!(seen().await.reason, None);
 }
 
 pub(crate) async fn cancelling_works_in_every_state(f: &Fixture) {
@@ -186,11 +263,9 @@ pub(crate) async fn cancelling_works_in_every_state(f: &Fixture) {
 
 pub(crate) async fn jobs_end_with_their_reason(f: &Fixture) {
     let docs = f.docs().await;
-    for state in
-        [JobState::Unchanged, JobState::Skipped, JobState::Failed, JobState::Cancelled, JobState::Dead]
-    {
+    for state in [JobState::Unchanged, JobState::Skipped, JobState::Failed, JobState::Cancelled] {
         let lease = f.stored(&docs, document("a", "x"), "x").await;
-        for wrong in [JobState::Queued, JobState::Running, JobState::Indexed] {
+        for wrong in [JobState::Queued, JobState::Running, JobState::Indexed, JobState::Dead] {
             assert_eq!(kind(f.catalog.end_job(&lease, ending(wrong)).await), ErrorKind::Invalid);
         }
         f.catalog.end_job(&lease, ending(state)).await.unwrap();
