@@ -241,6 +241,9 @@ async fn a_full_queue_is_said_and_jobs_can_be_cancelled() {
     add("c").await.good();
     assert_eq!(server.get("/v1/jobs/0190a6e1-7c4d-7c3b-9d5a-3f1f6c1b2a3d").await.problem(), "not-found");
     assert_eq!(server.get("/v1/jobs/nonsense").await.problem(), "invalid");
+    let requeue = async |id: &str| server.post(&format!("/v1/jobs/{id}/requeue"), json!({})).await;
+    assert_eq!(requeue(first).await.problem(), "conflict");
+    assert_eq!(requeue("0190a6e1-7c4d-7c3b-9d5a-3f1f6c1b2a3d").await.problem(), "not-found");
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]

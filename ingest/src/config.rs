@@ -33,8 +33,8 @@ pub struct IngestConfig {
     pub lease_ms: u64,
     /// Wait between looks for work that nobody announced (another process, a retry that fell due). 1 s.
     pub poll_ms: u64,
-    /// Time for one attempt at one document. 30 min.
-    pub attempt_ms: u64,
+    /// How long a job may stand still, no stage entered and no chunk embedded. 30 min.
+    pub stalled_ms: u64,
     /// Wait before the second attempt, doubled for each further one and shortened at random by up to half. 0.5 s.
     pub retry_base_ms: u64,
     /// The longest such wait. 60 s.
@@ -64,7 +64,7 @@ impl Default for IngestConfig {
             embed_calls: 2,
             lease_ms: 60_000,
             poll_ms: 1_000,
-            attempt_ms: 30 * 60_000,
+            stalled_ms: 30 * 60_000,
             retry_base_ms: 500,
             retry_cap_ms: 60_000,
             maintenance_ms: 30_000,

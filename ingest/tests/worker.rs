@@ -51,16 +51,22 @@ async fn a_model_that_is_down_for_long_costs_no_document() {
     assert!(lines[0].message.as_ref().unwrap().contains("accepted and kept"), "{lines:?}");
     // More failures than attempts are allowed.
     let calls = rig.gate.refused();
-    while rig.gate.refused() < calls + 20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let many = async {
+        while rig.gate.refused() < calls + 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, many).await.unwrap();
     let seen = rig.store.catalog.job(&rig.tenant, job).await.unwrap();
     assert!(!seen.state.is_final(), "{seen:?}");
     rig.gate.down(false);
     assert_eq!(rig.wait(job).await.state, JobState::Indexed);
-    while rig.find("heron").await.1.is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let found = async {
+        while rig.find("heron").await.1.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, found).await.unwrap();
     rig.check_clean().await;
 }
 

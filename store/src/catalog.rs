@@ -164,7 +164,8 @@ pub trait Catalog: Send + Sync + 'static {
 
     // ---- the write path ----------------------------------------------------------------------------------------
 
-    /// Leases the oldest due job for `owner` until `now + lease`: a queued one, or a running one whose lease ran out.
+    /// Leases a due job for `owner` until `now + lease`: a queued one, or a running one whose lease ran out. The oldest of
+    /// those that were never leased comes first, then whichever has been due for longest.
     /// Jobs of one document are leased in the order of their versions, one at a time. A job whose attempts are used up
     /// becomes `Dead` instead, its version and bytes kept. `None` if nothing is due.
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>>;

@@ -1,6 +1,7 @@
 //! One attempt at one job: from the stored bytes to a version that every index holds and nobody sees yet.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use wellspring_store::{
 };
 
 use super::chunkers::Chunkers;
-use super::memory::Memory;
 use super::{Embedders, Extract, Given, identity, markup, vectors};
 use crate::chunk::{Chunk, Chunker, Input, Markup, chunk_id, first_heading};
 use crate::config::{CollectionSettings, IngestConfig};
@@ -25,6 +25,9 @@ use crate::worker::beat::Beat;
 /// Attempts at a document that makes the extractor crash: once may be chance, twice is the document.
 const CRASHES: u32 = 2;
 
+/// Tries, a minute apart, after which an embedder that never answered for a document may have that document to blame.
+const A_DAY_OF_TRIES: i64 = 1_440;
+
 /// What an attempt needs.
 pub(crate) struct Attempt<'a> {
     pub(crate) store: &'a Store,
@@ -34,8 +37,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) config: &'a IngestConfig,
     pub(crate) lease: &'a Lease,
     pub(crate) beat: &'a Beat<'a>,
-    /// What documents in memory share.
-    pub(crate) memory: &'a Memory,
 }
 
 /// How an attempt that ran to its end came out.
@@ -78,9 +79,14 @@ impl Halt {
         Self::Outside { reason, error, counts: !unreachable }
     }
 
+    /// Does not count: any document would have failed.
+    fn not_the_document(reason: &'static str, error: impl Into<IngestError>) -> Self {
+        Self::Outside { reason, error: error.into(), counts: false }
+    }
+
     /// Counts whatever the error is: the document may be what makes it happen.
-    pub(crate) fn perhaps_the_document(reason: &'static str, error: IngestError) -> Self {
-        Self::Outside { reason, error, counts: true }
+    pub(crate) fn perhaps_the_document(reason: &'static str, error: impl Into<IngestError>) -> Self {
+        Self::Outside { reason, error: error.into(), counts: true }
     }
 }
 
@@ -115,7 +121,6 @@ impl Attempt<'_> {
             return Ok(Done::Unchanged);
         }
         let embedder = self.embedder(&collection).await?;
-        let _share = self.memory.share(self.lease.document.bytes).await;
         let mut times = Timings::default();
 
         let clock = Instant::now();
@@ -141,14 +146,19 @@ impl Attempt<'_> {
         let mut report = Self::report(&cut, &found);
         let clock = Instant::now();
         self.beat.stage(Stage::Store).await?;
-        let processed = self.processed(cut, &found, pipeline, &settings.chunk.fingerprint())?;
+        let (lease, chunker) = (self.lease.clone(), settings.chunk.fingerprint());
+        let processed = blocking(move || cut.processed(&found, &lease, pipeline, &chunker)).await?;
         let seq = self.store.catalog.store_version(self.lease, processed).await.map_err(writing)?;
         times.store_ms = elapsed(clock);
         fault::point("ingest.store.after");
 
         let clock = Instant::now();
         self.beat.stage(Stage::Index).await?;
-        self.store.indexes.catch_up(scope, seq).await.map_err(|e| Halt::outside("index_unavailable", e))?;
+        // The change is in the log by now, and every index will get it: never the document's fault.
+        self.store.indexes.catch_up(scope, seq).await.map_err(|e| match e.kind() {
+            StoreKind::NotFound => Halt::Lost,
+            _ => Halt::not_the_document("index_unavailable", e),
+        })?;
         times.index_ms = elapsed(clock);
         fault::point("ingest.index.after");
         // The lease must outlast the publication that follows.
@@ -174,7 +184,7 @@ impl Attempt<'_> {
             .embedder(&collection.model)
             .await
             // A model that is not set up fails every document alike.
-            .map_err(|e| Halt::Outside { reason: "embedder_unavailable", error: e.into(), counts: false })?;
+            .map_err(|e| Halt::not_the_document("embedder_unavailable", e))?;
         let info = embedder.info();
         if info.fingerprint.0 == collection.fingerprint && info.dimension == collection.dimension {
             return Ok(embedder);
@@ -223,13 +233,7 @@ impl Attempt<'_> {
     /// Chunks with titles and languages, made on a blocking thread.
     async fn cut(&self, chunker: Chunker, extracted: Extracted) -> Result<Cut, Halt> {
         let (given, source) = (self.lease.document.title.clone(), self.lease.document.source.clone());
-        let work = move || Cut::make(&chunker, extracted, given.as_deref(), &source);
-        let cut = tokio::task::spawn_blocking(work).await.map_err(|e| {
-            Halt::outside(
-                "internal",
-                IngestError::new(ErrorKind::Internal, "cutting the document failed").with_source(e),
-            )
-        })?;
+        let cut = blocking(move || Ok(Cut::make(&chunker, extracted, given.as_deref(), &source))).await?;
         if cut.chunks.is_empty() {
             return Err(Halt::ended(
                 JobState::Failed,
@@ -248,11 +252,23 @@ impl Attempt<'_> {
             .map_err(|e| Halt::outside("store_unavailable", e))?;
         let total = plan.missing.len() as u64;
         self.beat.progress(0, total);
+        let embedded = AtomicU64::new(0);
         vectors::embed(embedder, chunks, plan, self.config.embed_batch, self.config.embed_calls, |done| {
+            embedded.store(done, Ordering::Relaxed);
             self.beat.progress(done, total)
         })
         .await
-        .map_err(|e| Halt::outside("embedder_unavailable", e))
+        .map_err(|e| self.not_embedded(e, embedded.into_inner() > 0))
+    }
+
+    /// A failure of the embedder: its own, where it did nothing for this document either. Where it embedded other parts of
+    /// it, or has been asked for a day, what it fails on may be a text of this document.
+    fn not_embedded(&self, error: IngestError, embedded_some: bool) -> Halt {
+        let its_own = !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Internal);
+        match its_own && !embedded_some && self.lease.fence < A_DAY_OF_TRIES {
+            true => Halt::not_the_document("embedder_unavailable", error),
+            false => Halt::perhaps_the_document("embedder_unavailable", error),
+        }
     }
 
     fn report(cut: &Cut, found: &vectors::Vectors) -> JobReport {
@@ -271,54 +287,6 @@ impl Attempt<'_> {
             warnings: cut.extracted.warnings.clone(),
             timings: Timings::default(),
         }
-    }
-
-    fn processed(
-        &self,
-        cut: Cut,
-        found: &vectors::Vectors,
-        pipeline: String,
-        chunker: &str,
-    ) -> Result<ProcessedDocument, Halt> {
-        let (collection, document, version) =
-            (self.lease.collection.key(), self.lease.document_key, self.lease.version);
-        let missing = || IngestError::new(ErrorKind::Internal, "a chunk was left without a vector");
-        let mut chunks = Vec::with_capacity(cut.chunks.len());
-        for (ordinal, (chunk, language)) in (0_u32..).zip(cut.chunks.into_iter().zip(cut.languages)) {
-            let vector =
-                found.by_hash.get(&chunk.content_hash).ok_or_else(|| Halt::outside("internal", missing()))?;
-            chunks.push(NewChunk {
-                id: chunk_id(collection, document, version, ordinal, chunker),
-                ordinal,
-                start: chunk.span.start,
-                end: chunk.span.end,
-                page: chunk.page,
-                headings: chunk.headings,
-                section: chunk.section,
-                embedded_text: chunk.embedded_text,
-                content_hash: chunk.content_hash,
-                tokens: u32::try_from(chunk.tokens).unwrap_or(u32::MAX),
-                language: language.map(str::to_owned),
-                vector: vector.clone(),
-            });
-        }
-        let offsets = serde_json::to_value(&cut.extracted.offsets).map_err(|e| {
-            Halt::outside(
-                "internal",
-                IngestError::new(ErrorKind::Internal, "the offset map can't be written").with_source(e),
-            )
-        })?;
-        Ok(ProcessedDocument {
-            title: cut.titles.shown,
-            media_type: cut.extracted.format.media_type().to_owned(),
-            metadata: enrich::merged(&self.lease.document.metadata, cut.extracted.metadata),
-            pages: cut.pages,
-            offsets,
-            warnings: cut.extracted.warnings,
-            pipeline,
-            chunks,
-            text: cut.extracted.text,
-        })
     }
 }
 
@@ -351,6 +319,63 @@ impl Cut {
         let characters = extracted.text.chars().count() as u64;
         Self { titles, pages, chunks, languages, characters, extracted }
     }
+
+    /// What the catalog keeps.
+    fn processed(
+        self,
+        found: &vectors::Vectors,
+        lease: &Lease,
+        pipeline: String,
+        chunker: &str,
+    ) -> Result<ProcessedDocument, IngestError> {
+        let (collection, document, version) = (lease.collection.key(), lease.document_key, lease.version);
+        let mut chunks = Vec::with_capacity(self.chunks.len());
+        for (ordinal, (chunk, language)) in (0_u32..).zip(self.chunks.into_iter().zip(self.languages)) {
+            let vector = found
+                .by_hash
+                .get(&chunk.content_hash)
+                .ok_or_else(|| IngestError::new(ErrorKind::Internal, "a chunk was left without a vector"))?;
+            chunks.push(NewChunk {
+                id: chunk_id(collection, document, version, ordinal, chunker),
+                ordinal,
+                start: chunk.span.start,
+                end: chunk.span.end,
+                page: chunk.page,
+                headings: chunk.headings,
+                section: chunk.section,
+                embedded_text: chunk.embedded_text,
+                content_hash: chunk.content_hash,
+                tokens: u32::try_from(chunk.tokens).unwrap_or(u32::MAX),
+                language: language.map(str::to_owned),
+                vector: vector.clone(),
+            });
+        }
+        let offsets = serde_json::to_value(&self.extracted.offsets).map_err(|e| {
+            IngestError::new(ErrorKind::Internal, "the offset map can't be written").with_source(e)
+        })?;
+        Ok(ProcessedDocument {
+            title: self.titles.shown,
+            media_type: self.extracted.format.media_type().to_owned(),
+            metadata: enrich::merged(&lease.document.metadata, self.extracted.metadata),
+            pages: self.pages,
+            offsets,
+            warnings: self.extracted.warnings,
+            pipeline,
+            chunks,
+            text: self.extracted.text,
+        })
+    }
+}
+
+/// Runs work that takes longer than an async thread may be held up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
+) -> Result<T, Halt> {
+    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
+        Err(IngestError::new(ErrorKind::Internal, "a stage stopped in the middle; see the log")
+            .with_source(e))
+    });
+    done.map_err(|e| Halt::outside("internal", e))
 }
 
 fn elapsed(since: Instant) -> u64 {

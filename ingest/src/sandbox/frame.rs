@@ -109,8 +109,9 @@ pub(super) async fn receive(
     let (header, body) = lengths(start, max_body)?;
     let mut bytes = vec![0; header];
     input.read_exact(&mut bytes).await?;
-    let reply = serde_json::from_slice(&bytes)?;
     let mut text = vec![0; body];
     input.read_exact(&mut text).await?;
-    Ok((reply, text))
+    // The offset map of a long document takes longer than an async thread may be held up.
+    let reply = tokio::task::spawn_blocking(move || serde_json::from_slice(&bytes));
+    Ok((reply.await.map_err(io::Error::other)??, text))
 }

@@ -125,7 +125,14 @@ impl Worker {
             Ok(Err(_)) => Err(self.autopsy(config, first).await),
             Ok(Ok((reply, text))) => {
                 self.resident = reply.resident;
-                let result = reply.result.and_then(|found| accepted(found, text));
+                let result = match reply.result {
+                    Ok(found) => {
+                        tokio::task::spawn_blocking(move || accepted(found, text)).await.unwrap_or_else(|e| {
+                            Err(Failure::new(Reason::Unavailable, format!("reading a reply failed: {e}")))
+                        })
+                    }
+                    Err(failure) => Err(failure),
+                };
                 self.sound = !reply.last && result.as_ref().err().is_none_or(|f| f.reason != Reason::Crashed);
                 result
             }

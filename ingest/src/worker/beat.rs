@@ -1,6 +1,6 @@
 //! Keeps a lease alive while a job runs, says how far it is, and hears that it is to stop.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
@@ -8,6 +8,7 @@ use wellspring_store::Catalog;
 use wellspring_store::ErrorKind as StoreKind;
 use wellspring_store::jobs::{JobId, Lease, Progress, Stage};
 
+use crate::error::{ErrorKind, IngestError};
 use crate::pipeline::attempt::Halt;
 
 /// The longest wait between two heartbeats: how long a cancellation asked for in another process may go unheard.
@@ -16,13 +17,22 @@ const SLOWEST: Duration = Duration::from_secs(2);
 /// small document is through with all stages in less.
 const SOONEST: Duration = Duration::from_millis(250);
 
+/// How far a job is.
+struct Now {
+    stage: Stage,
+    progress: Option<Progress>,
+    moved: Instant,
+}
+
 /// The heartbeat of one attempt.
 pub(crate) struct Beat<'a> {
     catalog: &'a dyn Catalog,
     lease: &'a Lease,
     extend: Duration,
+    /// How long a job may stand still.
+    patience: Duration,
     changed: &'a broadcast::Sender<JobId>,
-    now: Mutex<(Stage, Option<Progress>)>,
+    now: Mutex<Now>,
     /// When the lease was last known to be ours: the leasing itself counts.
     sent: Mutex<Instant>,
 }
@@ -32,15 +42,24 @@ impl<'a> Beat<'a> {
         catalog: &'a dyn Catalog,
         lease: &'a Lease,
         extend: Duration,
+        patience: Duration,
         changed: &'a broadcast::Sender<JobId>,
     ) -> Self {
-        let (now, sent) = (Mutex::new((Stage::Waiting, None)), Mutex::new(Instant::now()));
-        Self { catalog, lease, extend, changed, now, sent }
+        let now = Now { stage: Stage::Waiting, progress: None, moved: Instant::now() };
+        Self {
+            catalog,
+            lease,
+            extend,
+            patience,
+            changed,
+            now: Mutex::new(now),
+            sent: Mutex::new(Instant::now()),
+        }
     }
 
     /// Enters a stage: recorded within a moment, unless the next one is entered before.
     pub(crate) async fn stage(&self, stage: Stage) -> Result<(), Halt> {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (stage, None);
+        *self.now() = Now { stage, progress: None, moved: Instant::now() };
         if self.since_sent() < SOONEST.min(self.extend / 3) {
             return Ok(());
         }
@@ -53,10 +72,16 @@ impl<'a> Beat<'a> {
 
     /// Units done and to do within the stage; recorded with the next heartbeat.
     pub(crate) fn progress(&self, done: u64, total: u64) {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(Progress { done, total });
+        let mut now = self.now();
+        now.progress = Some(Progress { done, total });
+        now.moved = Instant::now();
     }
 
-    /// Beats until there is a reason to stop. A store that does not answer is one only when the lease has run out:
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Beats until there is a reason to stop: it was asked for, or nothing moves any more. A store that does not answer is one only when the lease has run out:
     /// another worker may hold the job by then.
     pub(crate) async fn keep(&self) -> Halt {
         // The first one says what a job that takes longer than a moment is doing.
@@ -64,6 +89,9 @@ impl<'a> Beat<'a> {
         loop {
             tokio::time::sleep(wait).await;
             wait = SLOWEST.min(self.extend / 3);
+            if let Some(halt) = self.stalled() {
+                return halt;
+            }
             match self.send().await {
                 Ok(()) => {}
                 Err(Sending::Stop(halt)) => return halt,
@@ -75,12 +103,28 @@ impl<'a> Beat<'a> {
         }
     }
 
+    /// Why a job that stands still is given up. One that waits to begin does not stand still.
+    fn stalled(&self) -> Option<Halt> {
+        let (stage, still) = {
+            let now = self.now();
+            (now.stage, now.moved.elapsed())
+        };
+        (stage != Stage::Waiting && still >= self.patience).then(|| {
+            let message =
+                format!("nothing moved in stage {stage:?} for {} s (`ingest.stalled_ms`)", still.as_secs());
+            Halt::perhaps_the_document("timeout", IngestError::new(ErrorKind::Timeout, message))
+        })
+    }
+
     fn since_sent(&self) -> Duration {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     async fn send(&self) -> Result<(), Sending> {
-        let (stage, progress) = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stage, progress) = {
+            let now = self.now();
+            (now.stage, now.progress)
+        };
         let result = self.catalog.heartbeat(self.lease, stage, progress, self.extend).await;
         // Nobody listening is no fault.
         let _ = self.changed.send(self.lease.job);

@@ -1,12 +1,13 @@
 //! A folder run: finds files, takes them in a few at a time, and reports how each ended.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt, stream};
 use wellspring_store::jobs::{Job, JobId, JobState};
-use wellspring_store::{CollectionScope, ContentHash, ErrorKind as StoreKind};
+use wellspring_store::{CollectionScope, ContentHash, DocumentId, ErrorKind as StoreKind};
 
 use super::Ingestor;
 use crate::config::CollectionSettings;
@@ -42,19 +43,34 @@ impl Ingestor {
         entries: Vec<Entry>,
     ) -> impl Stream<Item = FileReport> + Send + 'static {
         let (this, idle) = (self.clone(), self.clone());
-        stream::once(async move { matches!(idle.inner.store.catalog.backlog().await, Ok((0, _))) }).flat_map(
-            move |shortcut| {
-                let (this, scope, width) =
-                    (this.clone(), scope.clone(), this.config().files_in_flight.max(1));
-                let outage = Arc::new(Outage::new(Duration::from_millis(this.config().outage_ms)));
-                stream::iter(entries.clone())
-                    .map(move |entry| {
-                        let (this, scope, outage) = (this.clone(), scope.clone(), Arc::clone(&outage));
-                        async move { this.entry(&scope, entry, shortcut, &outage).await }
-                    })
-                    .buffer_unordered(width)
-            },
-        )
+        let whole = scope.clone();
+        stream::once(async move { idle.shortcut(&whole).await }).flat_map(move |shortcut| {
+            let (this, scope, width) = (this.clone(), scope.clone(), this.config().files_in_flight.max(1));
+            let outage = Arc::new(Outage::new(Duration::from_millis(this.config().outage_ms)));
+            stream::iter(entries.clone())
+                .map(move |entry| {
+                    let (this, scope, outage) = (this.clone(), scope.clone(), Arc::clone(&outage));
+                    let shortcut = shortcut.as_ref().is_some_and(|to_come| match &entry {
+                        Entry::File(found) => !to_come.contains(&found.id),
+                        Entry::Problem { .. } => false,
+                    });
+                    async move { this.entry(&scope, entry, shortcut, &outage).await }
+                })
+                .buffer_unordered(width)
+        })
+    }
+
+    /// Whether files may be skipped as unchanged without a job, and if so which not: those of which a version is to come
+    /// that could replace the visible one (its job is dead, and may be queued again).
+    async fn shortcut(&self, scope: &CollectionScope) -> Option<BTreeSet<DocumentId>> {
+        let catalog = &self.inner.store.catalog;
+        match catalog.backlog().await {
+            Ok((0, _)) => {
+                let to_come = catalog.blobs_to_come(scope).await.ok()?;
+                Some(to_come.into_iter().map(|(document, _)| document).collect())
+            }
+            _ => None,
+        }
     }
 
     /// [`Ingestor::find`] and [`Ingestor::ingest_entries`] in one.
@@ -121,8 +137,12 @@ impl Ingestor {
         let deadline = Instant::now() + limit;
         let mut events = std::pin::pin!(self.events(scope.scope(), job));
         let mut stuck: Option<Job> = None;
+        let mut failing = None;
         loop {
-            let patience = if stuck.is_some() { outage.left() } else { Duration::MAX };
+            let patience = match (&stuck, failing) {
+                (Some(_), Some(since)) => outage.left(since),
+                _ => Duration::MAX,
+            };
             let left = patience.min(deadline.saturating_duration_since(Instant::now()));
             match tokio::time::timeout(left, events.next()).await {
                 Ok(Some(seen)) => {
@@ -133,13 +153,17 @@ impl Ingestor {
                     }
                     // A reason on a waiting job is that of the attempt before.
                     stuck = (seen.state == JobState::Queued && seen.reason.is_some()).then_some(seen);
+                    if stuck.is_some() {
+                        failing.get_or_insert_with(Instant::now);
+                    }
                 }
                 Ok(None) => {
                     let message = "the job's events ended before the job";
                     return Err(IngestError::new(ErrorKind::Internal, message));
                 }
                 Err(_) => match stuck.take() {
-                    Some(job) if outage.left().is_zero() => return Ok(job),
+                    Some(job) if deadline <= Instant::now() => return Ok(job),
+                    Some(job) if failing.is_none_or(|since| outage.left(since).is_zero()) => return Ok(job),
                     Some(job) => stuck = Some(job),
                     None if deadline <= Instant::now() => {
                         let seconds = limit.as_secs();
@@ -216,9 +240,10 @@ impl Outage {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    fn left(&self) -> Duration {
+    /// How much longer a file that fails since then is waited for.
+    fn left(&self, failing: Instant) -> Duration {
         let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.patience.saturating_sub(since.elapsed())
+        self.patience.saturating_sub(since.max(failing).elapsed())
     }
 }
 

@@ -22,6 +22,9 @@ use crate::report::JobReport;
 /// Time that workers get to hand back their jobs once the deadline of a shutdown has passed.
 const HAND_BACK: Duration = Duration::from_secs(5);
 
+/// The longest wait that an endpoint may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
 /// Running workers. Dropping it stops them where they stand: their jobs are taken over when the leases run out.
 #[must_use = "workers stop when the pool is dropped"]
 pub struct WorkerPool {
@@ -129,7 +132,9 @@ impl Worker {
 
     async fn attempt(&self, lease: &Lease) -> Result<Done, Halt> {
         let inner = self.inner.as_ref();
-        let beat = Beat::new(inner.store.catalog.as_ref(), lease, inner.config.lease(), &inner.changes);
+        let patience = Duration::from_millis(inner.config.stalled_ms.max(1));
+        let beat =
+            Beat::new(inner.store.catalog.as_ref(), lease, inner.config.lease(), patience, &inner.changes);
         let attempt = Attempt {
             store: &inner.store,
             embedders: inner.embedders.as_ref(),
@@ -138,13 +143,15 @@ impl Worker {
             config: &inner.config,
             lease,
             beat: &beat,
-            memory: &inner.memory,
         };
         let cancelled = inner.cancelled(lease.job);
-        let limit = Duration::from_millis(inner.config.attempt_ms.max(1));
+        let done = async {
+            let _share = inner.memory.share(lease.document.bytes).await;
+            attempt.run().await
+        };
         tokio::select! {
             biased;
-            done = tokio::time::timeout(limit, attempt.run()) => done.unwrap_or_else(|_| Err(too_long(limit))),
+            done = done => done,
             halt = beat.keep() => Err(halt),
             () = cancelled => Err(Halt::Cancelled),
             () = self.hand_back.cancelled() => Err(Halt::HandBack),
@@ -223,7 +230,7 @@ impl Worker {
         let config = &self.inner.config;
         let tries = u32::try_from(lease.fence).unwrap_or(u32::MAX);
         let wait = backoff(config.retry_base_ms, config.retry_cap_ms, tries, lease.job);
-        error.retry_after().map_or(wait, |asked| asked.max(wait))
+        error.retry_after().map_or(wait, |asked| asked.clamp(wait, LONGEST_WAIT.max(wait)))
     }
 }
 
@@ -235,11 +242,6 @@ fn backoff(base_ms: u64, cap_ms: u64, tries: u32, job: JobId) -> Duration {
     let hash = blake3::hash(format!("{job}/{tries}").as_bytes());
     let share = u64::from(hash.as_bytes().first().copied().unwrap_or(0));
     Duration::from_millis(full - full / 2 * share / 255)
-}
-
-fn too_long(limit: Duration) -> Halt {
-    let message = format!("the attempt took longer than {} s (attempt_ms)", limit.as_secs());
-    Halt::perhaps_the_document("timeout", IngestError::new(ErrorKind::Timeout, message))
 }
 
 fn panicked(panic: &Box<dyn Any + Send>) -> Halt {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::any::{self, AnyIndex};
 use super::build::{self, Built, Progress};
 use super::engines::VectorEngine;
-use super::owner::{Owner, follow};
+use super::owner::{Owner, UNSORTED_AT_REST, follow};
 use super::{Reply, Shared};
 use crate::catalog::IndexKind;
 use crate::document::Seq;
@@ -124,7 +124,8 @@ impl Opened {
             engine,
             builder: None,
             shared_at: None,
-            unsorted: 0,
+            // An earlier process may have left some: the first rest looks.
+            unsorted: UNSORTED_AT_REST,
         };
         let task = tokio::spawn(owner.run());
         Ok(Arc::new(Self { readable, commands, task: Mutex::new(Some(task)), mended }))

@@ -28,7 +28,7 @@ const SHARED_BY: usize = 256;
 /// Vectors outside the graph that searches may have to scan: at this many writes wait while they are taken into it.
 const UNSORTED: u64 = 50_000;
 /// The same when nobody writes.
-const UNSORTED_AT_REST: u64 = 1_000;
+pub(super) const UNSORTED_AT_REST: u64 = 1_000;
 
 /// See the module's description.
 pub(super) struct Owner {
@@ -125,12 +125,15 @@ impl Owner {
         if let Ok(command) = tokio::time::timeout(idle, self.commands.recv()).await {
             return command;
         }
+        // Not idle: closing the collection would have to wait.
+        self.readable.busy.store(true, Ordering::Relaxed);
         self.sort(UNSORTED_AT_REST).await;
         if let AnyIndex::Keyword(index) = &self.keyword.index
             && let Err(e) = index.rest().await
         {
             tracing::warn!(collection = self.scope.name().as_str(), "the keyword writer did not close: {e}");
         }
+        self.readable.busy.store(false, Ordering::Relaxed);
         self.commands.recv().await
     }
 
@@ -139,7 +142,11 @@ impl Owner {
     /// Returns a command of another kind, if one came.
     async fn gather(&mut self, waiting: &mut Vec<(Seq, Reply)>) -> Option<Command> {
         let busy = self.shared_at.is_some_and(|at| at.elapsed() < STREAM);
-        let linger = Duration::from_millis(if busy { self.shared.config.linger_ms } else { 0 });
+        let linger = if busy {
+            Duration::from_millis(self.shared.config.linger_ms).min(STREAM)
+        } else {
+            Duration::ZERO
+        };
         let until = tokio::time::Instant::now() + linger;
         while waiting.len() < SHARED_BY {
             let command = match self.commands.try_recv() {
@@ -323,26 +330,26 @@ impl Owner {
         if self.engine == VectorEngine::Flat || self.unsorted < enough || self.builder.is_some() {
             return;
         }
-        self.unsorted = 0;
         let sorted = match self.vector.index.optimize().await {
             Ok(()) => self.vector.index.flush(self.vector.flushed).await,
             Err(e) => Err(e),
         };
-        if let Err(e) = sorted {
-            tracing::warn!(
+        match sorted {
+            Ok(()) => self.unsorted = 0,
+            Err(e) => tracing::warn!(
                 collection = self.scope.name().as_str(),
                 error = e.chain(),
                 "a vector graph was not extended"
-            );
+            ),
         }
     }
 
     async fn optimize(&mut self) -> Result<()> {
-        self.unsorted = 0;
         for in_use in [&self.vector, &self.keyword] {
             in_use.index.optimize().await?;
             in_use.index.flush(in_use.flushed).await?;
         }
+        self.unsorted = 0;
         Ok(())
     }
 

@@ -52,6 +52,8 @@ macro_rules! rules {
             heartbeats_extend_and_report,
             attempts_run_out,
             dead_jobs_keep_their_documents,
+            jobs_that_fail_do_not_keep_others_waiting,
+            a_job_queued_again_does_not_undo_a_newer_version,
             a_newer_version_says_what_it_waits_for,
             retries_wait_and_count,
             cancelling_works_in_every_state,

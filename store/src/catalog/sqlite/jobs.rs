@@ -239,6 +239,11 @@ pub(super) async fn requeue(
         let message = format!("job {id} is {}: only a dead one can be queued again", job.state);
         return Err(StoreError::new(ErrorKind::Conflict, message));
     }
+    let version = versions::of_document(connection, job.document_key, job.version).await?;
+    if !matches!(version.state.as_str(), "pending" | "stored") {
+        let message = format!("what job {id} was to index is no longer kept: add the document again");
+        return Err(StoreError::new(ErrorKind::Conflict, message));
+    }
     sqlx::query(
         "UPDATE jobs SET state = 'queued', stage = 'waiting', attempts = 0, due_at = ?1, reason = NULL, message = NULL, \
             updated_at = ?1 WHERE key = ?2",

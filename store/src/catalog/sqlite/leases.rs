@@ -63,14 +63,9 @@ pub(super) async fn is_due(connection: &mut SqliteConnection, now: i64) -> Resul
     .during("look for a job")
 }
 
-pub(super) async fn lease(
-    connection: &mut SqliteConnection,
-    now: i64,
-    owner: String,
-    lease: Duration,
-) -> Result<Option<Lease>> {
-    loop {
-        let due: Option<Due> = sqlx::query_as(
+macro_rules! due {
+    ($which:literal) => {
+        concat!(
             "SELECT j.key, j.id, j.document_key, j.version, j.document_id, j.attempts, j.max_attempts, j.fence, \
                 j.cancel_requested, j.reason, j.message, j.collection_key, c.tenant, c.name, v.key AS version_key, \
                 v.blob, v.bytes, v.source, v.declared_type, v.declared_title, v.declared_metadata, v.acl \
@@ -78,13 +73,29 @@ pub(super) async fn lease(
              CROSS JOIN versions v ON v.document_key = j.document_key AND v.version = j.version \
              WHERE j.state IN ('queued', 'running') AND j.due_at <= ?1 AND NOT EXISTS ( \
                 SELECT 1 FROM jobs earlier WHERE earlier.document_key = j.document_key \
-                    AND earlier.version < j.version AND earlier.state IN ('queued', 'running')) \
-             ORDER BY j.key LIMIT 1",
+                    AND earlier.version < j.version AND earlier.state IN ('queued', 'running')) ",
+            $which
         )
-        .bind(now)
-        .fetch_optional(&mut *connection)
-        .await
-        .during("lease a job")?;
+    };
+}
+
+async fn find(connection: &mut SqliteConnection, now: i64, query: &'static str) -> Result<Option<Due>> {
+    sqlx::query_as(query).bind(now).fetch_optional(connection).await.during("lease a job")
+}
+
+/// Jobs that nobody has tried come first: those that fail again and again, for want of an endpoint that one collection
+/// needs, must not keep the others waiting. Among those it goes by who has waited longest.
+pub(super) async fn lease(
+    connection: &mut SqliteConnection,
+    now: i64,
+    owner: String,
+    lease: Duration,
+) -> Result<Option<Lease>> {
+    loop {
+        let due = match find(connection, now, due!("AND j.fence = 0 ORDER BY j.key LIMIT 1")).await? {
+            Some(fresh) => Some(fresh),
+            None => find(connection, now, due!("ORDER BY j.due_at, j.key LIMIT 1")).await?,
+        };
         let Some(due) = due else {
             return Ok(None);
         };
@@ -268,6 +279,15 @@ pub(super) async fn supersede(
     lease: &Lease,
     message: &str,
 ) -> Result<()> {
+    // One that was queued again while this one ran may run beside it.
+    sqlx::query(
+        "UPDATE jobs SET cancel_requested = 1 WHERE document_key = ? AND version < ? AND state = 'running'",
+    )
+    .bind(lease.document_key.0)
+    .bind(lease.version)
+    .execute(&mut *connection)
+    .await
+    .during("end the jobs of older versions")?;
     let overtaken: Vec<Version> = sqlx::query_scalar(
         "UPDATE jobs SET state = 'cancelled', stage = 'done', reason = 'superseded', message = ?, updated_at = ? \
          WHERE document_key = ? AND version < ? AND state IN ('queued', 'dead') RETURNING version",

@@ -214,6 +214,35 @@ pub(crate) async fn retries_wait_and_count(f: &Fixture) {
     assert!(f.catalog.lease("w", MINUTE).await.unwrap().is_none());
 }
 
+pub(crate) async fn jobs_that_fail_do_not_keep_others_waiting(f: &Fixture) {
+    let docs = f.docs().await;
+    for name in ["a", "b"] {
+        f.accept(&docs, document(name, name)).await;
+        f.catalog.retry_job(&f.lease().await, retry(Duration::ZERO, false)).await.unwrap();
+        f.clock.advance(Duration::from_millis(1));
+    }
+    let fresh = f.accept(&docs, document("fresh", "x")).await.job;
+    assert_eq!(f.lease().await.job, fresh);
+    // Then whoever has waited for longest.
+    let order = [f.lease().await, f.lease().await].map(|lease| lease.document.id.to_string());
+    assert_eq!(order, ["a", "b"]);
+}
+
+pub(crate) async fn a_job_queued_again_does_not_undo_a_newer_version(f: &Fixture) {
+    let docs = f.docs().await;
+    f.published(&docs, document("a", "x"), "x").await;
+    let old = dead(f, &docs, "a", "old").await;
+    f.accept(&docs, document("a", "x")).await;
+    let newer = f.lease().await;
+    f.catalog.requeue_job(&administrator(), old).await.unwrap();
+    let older = f.lease().await;
+    assert_eq!(older.job, old);
+    f.catalog.store_version(&older, processed(older.document_key, older.version, "old")).await.unwrap();
+    f.catalog.end_job(&newer, ending(JobState::Unchanged)).await.unwrap();
+    assert_eq!(f.catalog.publish(&older, json!(null)).await.unwrap(), JobState::Cancelled);
+    assert_eq!(f.texts(&docs).await, ["x"]);
+}
+
 pub(crate) async fn a_newer_version_says_what_it_waits_for(f: &Fixture) {
     let docs = f.docs().await;
     let (first, second) =
