@@ -2,10 +2,13 @@
 
 pub mod dataset;
 pub mod error;
+pub mod measure;
 pub mod metrics;
 pub mod retrieval;
 pub mod run;
+pub mod stats;
 
 pub use dataset::Dataset;
 pub use error::{ErrorKind, EvalError, Result};
-pub use metrics::{Measure, Scores};
+pub use measure::Measure;
+pub use metrics::Scores;

@@ -14,7 +14,8 @@ use wellspring_store::{CollectionScope, DocumentId};
 
 use crate::dataset::{Dataset, Documents, corpus};
 use crate::error::{ErrorKind, EvalError, Result};
-use crate::metrics::{Measure, Run, Scores, score};
+use crate::measure::Measure;
+use crate::metrics::{Run, Scores, score};
 
 /// What differs between engines under evaluation.
 #[derive(Debug, Clone, Serialize)]

@@ -7,9 +7,11 @@ use anyhow::bail;
 use async_trait::async_trait;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use wellspring_eval::dataset::Accepted;
 use wellspring_eval::dataset::{Dataset, Documents, read_qrels};
 use wellspring_eval::error::EvalError;
-use wellspring_eval::metrics::{DEFAULT_MEASURES, Measure, score};
+use wellspring_eval::measure::{DEFAULT_MEASURES, Measure};
+use wellspring_eval::metrics::score;
 use wellspring_eval::retrieval::{
     Engine, EngineFactory, RetrievalOptions, RetrievalReport, Switches, evaluate, index,
 };
@@ -130,7 +132,11 @@ impl Eval {
 impl Score {
     fn run(self) -> anyhow::Result<Outcome> {
         let printer = Printer { json: self.json };
-        let scores = score(&read_qrels(&self.qrels)?, &run::read(&self.run)?, &measures(&self.measures)?)?;
+        let scores = score(
+            &read_qrels(&self.qrels, &mut Accepted::default())?,
+            &run::read(&self.run)?,
+            &measures(&self.measures)?,
+        )?;
         printer.document(&scores)?;
         for (name, value) in &scores.metrics {
             printer.line(format_args!("{name:<12} {value:.4}"))?;
