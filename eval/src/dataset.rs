@@ -37,6 +37,38 @@ pub enum Documents {
     Indexed,
 }
 
+impl Documents {
+    /// A folder of files, a BEIR folder (its `corpus.jsonl` is meant), or a `corpus.jsonl` itself.
+    pub fn at(path: &Path) -> Result<Self> {
+        let corpus = path.join("corpus.jsonl");
+        if corpus.is_file() {
+            return Ok(Self::Corpus(corpus));
+        }
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        if path.is_file() {
+            return Ok(Self::Corpus(path.to_owned()));
+        }
+        Err(EvalError::new(
+            ErrorKind::NotFound,
+            format!("{} is neither a folder of documents nor a corpus.jsonl", path.display()),
+        ))
+    }
+
+    /// What the documents are called: the name of their folder.
+    pub fn name(&self) -> String {
+        let folder = match self {
+            Self::Corpus(path) => path.parent(),
+            Self::Folder(path) => Some(path.as_path()),
+            Self::Indexed => None,
+        };
+        let folder = folder.and_then(|folder| folder.canonicalize().ok());
+        let name = folder.as_deref().and_then(Path::file_name);
+        name.map_or_else(|| "documents".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
 /// The words of a document that answer a query, as they stand there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GoldSpan {
@@ -86,15 +118,24 @@ impl Dataset {
         beir::open(path, split)
     }
 
-    /// A CSV or JSONL file of questions over the files of a folder.
-    pub fn over_folder(questions: &Path, documents: &Path) -> Result<Self> {
-        if !documents.is_dir() {
-            return Err(EvalError::new(
-                ErrorKind::NotFound,
-                format!("{} is not a folder of documents", documents.display()),
-            ));
+    /// A CSV or JSONL file of questions over documents elsewhere: see [`Documents::at`].
+    pub fn over(questions: &Path, documents: &Path) -> Result<Self> {
+        simple::open(questions, Documents::at(documents)?)
+    }
+
+    /// Documents that nobody has asked about yet.
+    pub fn unasked(documents: Documents) -> Self {
+        let parts = Parts { documents, ..Parts::default() };
+        Self {
+            name: "documents".to_owned(),
+            documents: parts.documents,
+            queries: parts.queries,
+            qrels: parts.qrels,
+            spans: parts.spans,
+            types: parts.types,
+            accepted: Accepted::default(),
+            checksum: String::new(),
         }
-        simple::open(questions, Documents::Folder(documents.to_owned()))
     }
 
     /// TREC topics and judgements over documents that are in a collection already; ids of the judgements are the

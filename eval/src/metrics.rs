@@ -4,7 +4,7 @@
 //! gain). Unjudged documents are not relevant. Means are over every query of the qrels (macro): one that the run lacks
 //! counts 0, one that only the run has is left out (trec_eval's `-c`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -152,6 +152,7 @@ pub fn score(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Result<Scores> {
             "the run has none of the judged queries: are run and judgements of the same test set?",
         ));
     }
+    let measures: BTreeSet<&Measure> = measures.iter().collect();
     let mut per_query = BTreeMap::new();
     let mut sums: BTreeMap<String, f64> = measures.iter().map(|m| (m.to_string(), 0.0)).collect();
     let mut missing = Vec::new();
@@ -172,8 +173,8 @@ pub fn score(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Result<Scores> {
             ));
         }
         let mut values = BTreeMap::new();
-        for measure in measures {
-            let value = query_value(*measure, judgements, &ranking);
+        for measure in &measures {
+            let value = query_value(**measure, judgements, &ranking);
             *sums.entry(measure.to_string()).or_default() += value;
             values.insert(measure.to_string(), value);
         }
@@ -232,6 +233,14 @@ mod tests {
         assert_eq!(score(&qrels, &twice, DEFAULT_MEASURES).unwrap_err().kind(), ErrorKind::Invalid);
         let foreign = Run::from([("other".to_owned(), ranking(&[("d", 1.0)]))]);
         assert_eq!(score(&qrels, &foreign, DEFAULT_MEASURES).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_measure_named_twice_counts_once() {
+        let qrels = Qrels::from([("q".to_owned(), Judgements::from([("d".to_owned(), 1)]))]);
+        let run = Run::from([("q".to_owned(), ranking(&[("d", 1.0)]))]);
+        let ndcg = Measure::at(Kind::Ndcg, 10);
+        assert_eq!(score(&qrels, &run, &[ndcg, ndcg]).unwrap().metrics["ndcg@10"], 1.0);
     }
 
     #[test]

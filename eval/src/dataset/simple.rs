@@ -1,7 +1,8 @@
 //! A test set that a team writes by hand: rows of question and document, as CSV with a header or as JSONL.
 //!
 //! Columns or keys: `question` and `document` (an id), and, where wanted, `span` (words of the document that answer it),
-//! `grade` (an integer, 1 if absent) and `id` (of the question; questions are numbered in order of appearance if absent).
+//! `grade` (an integer, 1 if absent), `id` (of the question; questions are numbered in order of appearance if absent) and
+//! `type` (any word: figures are broken down by it).
 //! A question with several documents has several rows.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,6 +27,8 @@ struct Row {
     grade: Option<i32>,
     #[serde(default)]
     id: Option<String>,
+    #[serde(default, rename = "type")]
+    of: Option<String>,
 }
 
 pub(super) fn open(path: &Path, documents: Documents) -> Result<Dataset> {
@@ -62,7 +65,7 @@ fn csv_rows(path: &Path, accepted: &mut Accepted) -> Result<Vec<(usize, Row)>> {
             wrong(
                 path,
                 line,
-                "the columns are question and document, and where wanted span, grade (an integer) and id",
+                "the columns are question and document, and where wanted span, grade (an integer), id and type",
             )
             .with_source(e)
         })?;
@@ -76,7 +79,7 @@ fn gather(path: &Path, rows: Vec<(usize, Row)>, accepted: &mut Accepted) -> Resu
     let mut numbered: HashMap<String, String> = HashMap::new();
     let mut qrels = Qrels::new();
     let mut spans: BTreeMap<String, Vec<GoldSpan>> = BTreeMap::new();
-    let mut seen = HashSet::new();
+    let (mut types, mut seen) = (BTreeMap::new(), HashSet::new());
     for (line, row) in rows {
         let (question, document) = (row.question.trim().to_owned(), row.document.trim().to_owned());
         if question.is_empty() || document.is_empty() {
@@ -101,6 +104,9 @@ fn gather(path: &Path, rows: Vec<(usize, Row)>, accepted: &mut Accepted) -> Resu
         let grade = accepted.grade(row.grade.unwrap_or(1));
         let kept = qrels.entry(id.clone()).or_default().entry(document.clone()).or_insert(grade);
         *kept = grade.max(*kept);
+        if let Some(of) = row.of.filter(|of| !of.trim().is_empty()) {
+            types.insert(id.clone(), of);
+        }
         if let Some(quote) = span {
             spans.entry(id).or_default().push(GoldSpan { document, quote });
         }
@@ -108,5 +114,5 @@ fn gather(path: &Path, rows: Vec<(usize, Row)>, accepted: &mut Accepted) -> Resu
     if qrels.is_empty() {
         return Err(EvalError::new(ErrorKind::Invalid, format!("{} has no row", path.display())));
     }
-    Ok(Parts { queries, qrels, spans, ..Parts::default() })
+    Ok(Parts { queries, qrels, spans, types, ..Parts::default() })
 }

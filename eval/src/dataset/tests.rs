@@ -95,8 +95,8 @@ fn questions_by_hand_read_alike_as_csv_and_jsonl() {
         ),
     ]);
     let docs = folder.path().join("docs");
-    let csv = Dataset::over_folder(&folder.path().join("q.csv"), &docs).unwrap();
-    let jsonl = Dataset::over_folder(&folder.path().join("q.jsonl"), &docs).unwrap();
+    let csv = Dataset::over(&folder.path().join("q.csv"), &docs).unwrap();
+    let jsonl = Dataset::over(&folder.path().join("q.jsonl"), &docs).unwrap();
     assert_eq!((&csv.queries, &csv.qrels, &csv.spans), (&jsonl.queries, &jsonl.qrels, &jsonl.spans));
     assert_eq!(csv.checksum, jsonl.checksum);
     assert_eq!(csv.queries["q0001"], "Which, then?");
