@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::{ALPHA, Comparison, Moved, Pair, Shown, System, compare};
 use crate::error::{ErrorKind, EvalError, Result};
-use crate::measure::Measure;
+use crate::measure::{Measure, ir_name};
 use crate::metrics::Qrels;
 
 mod junit;
@@ -186,11 +186,6 @@ fn above(floor: &Floor, means: &BTreeMap<String, f64>) -> Result<Check> {
         detail: format!("{mean:.4}"),
         worst: Vec::new(),
     })
-}
-
-/// The name that reports show for a JSON name; names that are no measure of rankings stay.
-pub fn ir_name(measure: &str) -> String {
-    measure.parse::<Measure>().map_or_else(|_| measure.to_owned(), |measure| measure.ir_name())
 }
 
 #[cfg(test)]

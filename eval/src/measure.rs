@@ -141,6 +141,27 @@ fn parse(name: &str) -> Option<Measure> {
     fits.then_some(Measure { kind, cut, level })
 }
 
+/// The name that reports show for a JSON name. `SpanRecall@k` is ours; other names that are no measure of rankings stay.
+pub fn ir_name(name: &str) -> String {
+    match (name.parse::<Measure>(), name.strip_prefix("span-recall@")) {
+        (Ok(measure), _) => measure.ir_name(),
+        (Err(_), Some(k)) => format!("SpanRecall@{k}"),
+        (Err(_), None) => name.to_owned(),
+    }
+}
+
+/// By kind in the order of [`Kind`], then by cut-off; measures over quotes at the end.
+pub fn in_reading_order<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
+    let place = |name: &str| {
+        let measure = name.parse::<Measure>().ok();
+        let cut = name.rsplit_once('@').and_then(|(_, k)| k.parse::<usize>().ok());
+        (measure.is_none(), measure.map(|m| (m.kind, m.level)), cut)
+    };
+    let mut names: Vec<&String> = names.collect();
+    names.sort_by_key(|name| (place(name), (*name).clone()));
+    names
+}
+
 /// What `eval retrieval` reports unless told otherwise.
 pub const DEFAULT_MEASURES: &[Measure] = &[
     Measure::at(Ndcg, 10),
@@ -171,6 +192,16 @@ mod tests {
         assert_eq!((level.kind, level.level, level.cut), (AveragePrecision, 2, None));
         assert_eq!((level.to_string(), level.ir_name()), ("map(rel=2)".into(), "AP(rel=2)".into()));
         assert_eq!("P(rel=3)@5".parse::<Measure>().unwrap().to_string(), "p(rel=3)@5");
+    }
+
+    #[test]
+    fn reports_name_and_order_every_figure() {
+        let names =
+            ["span-recall@10", "span-recall@5", "recall@100", "recall@10", "ndcg@10"].map(str::to_owned);
+        let shown: Vec<String> =
+            in_reading_order(names.iter()).into_iter().map(|name| ir_name(name)).collect();
+        assert_eq!(shown, ["nDCG@10", "R@10", "R@100", "SpanRecall@5", "SpanRecall@10"]);
+        assert_eq!(ir_name("something"), "something");
     }
 
     #[test]

@@ -115,9 +115,12 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The values of one measure in the order of the queries' ids; `None` if it was not measured.
+    /// The values of one measure in the order of the queries' ids; `None` if it was not measured. A measure over quotes has
+    /// values for queries with quotes only.
     pub fn values(&self, measure: &str) -> Option<Vec<f64>> {
-        self.per_query.values().map(|values| values.get(measure).copied()).collect()
+        let values: Vec<f64> =
+            self.per_query.values().filter_map(|values| values.get(measure).copied()).collect();
+        (!values.is_empty()).then_some(values)
     }
 
     /// Adds the bootstrap interval of every mean.
@@ -132,10 +135,12 @@ impl Scores {
         self
     }
 
-    /// Adds one measure's values by query; a query without one counts 0.
+    /// Adds one measure's values of some queries; its mean is over those.
     pub fn add(&mut self, name: &str, values: &BTreeMap<String, f64>) {
-        for (query, kept) in &mut self.per_query {
-            kept.insert(name.to_owned(), values.get(query).copied().unwrap_or(0.0));
+        for (query, value) in values {
+            if let Some(kept) = self.per_query.get_mut(query) {
+                kept.insert(name.to_owned(), *value);
+            }
         }
         if let Some(values) = self.values(name) {
             self.metrics.insert(name.to_owned(), ratio(values.iter().sum(), values.len() as f64));

@@ -1,11 +1,12 @@
 //! Measures retrieval alone: asks a dataset's queries as a user would, and scores the rankings.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use wellspring_retrieve::{Mode, SearchRequest, SearchResponse, document_ranking};
+use wellspring_retrieve::{Mode, Retriever, SearchRequest, SearchResponse, document_ranking};
+use wellspring_store::CollectionScope;
 
 use crate::dataset::{Accepted, Dataset};
 use crate::engine::{Engine, Switches};
@@ -57,7 +58,7 @@ pub struct RetrievalReport {
     pub detectable: BTreeMap<String, f64>,
     /// Queries whose answer was degraded, with the reasons.
     pub degraded: BTreeMap<String, Vec<String>>,
-    /// Wall-clock milliseconds per query.
+    /// Wall-clock milliseconds per query, measured apart by [`latency`]: an evaluation recalls what legs found before.
     pub latency_ms: Latency,
     /// What a query costs beside time.
     pub cost: Cost,
@@ -75,7 +76,7 @@ pub struct RetrievalReport {
 /// `datasets/RESULTS.md`). A comparison of two runs prints the figure from their actual differences.
 pub const ASSUMED_CORRELATION: f64 = 0.9;
 
-/// Latency over the queries that were asked live, in milliseconds.
+/// Latency over queries that were asked live, one after the other, in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
@@ -84,7 +85,7 @@ pub struct Latency {
     pub p95: f64,
     /// Largest.
     pub max: f64,
-    /// Queries these are over: those whose legs were asked, not remembered.
+    /// Queries these are over; 0 if latency was not measured.
     pub queries: usize,
     /// Medians of the stages.
     pub stages: BTreeMap<String, f64>,
@@ -101,14 +102,6 @@ pub struct Cost {
     pub chat_calls_per_query: f64,
 }
 
-/// One query's outcome.
-struct Asked {
-    id: String,
-    response: SearchResponse,
-    elapsed: Duration,
-    live: bool,
-}
-
 /// Asks every judged query and scores the rankings. The document score is its best chunk's. Remembered legs are left for
 /// the next evaluation.
 pub async fn evaluate(
@@ -123,13 +116,8 @@ pub async fn evaluate(
         .map(|(id, text)| ask(engine, switches.mode, options.depth, id, text))
         .buffer_unordered(options.concurrency.max(1));
     let (mut run, mut degraded, mut confidence) = (Run::new(), BTreeMap::new(), BTreeMap::new());
-    let mut clock = Clock::default();
     let mut done = 0;
-    while let Some(asked) = answers.try_next().await? {
-        let Asked { id, response, elapsed, live } = asked;
-        if live {
-            clock.add(&id, elapsed, &response);
-        }
+    while let Some((id, response)) = answers.try_next().await? {
         if !response.degraded.is_empty() {
             let reasons = response.degraded.iter().map(|d| format!("{}: {}", d.leg, d.reason)).collect();
             degraded.insert(id.clone(), reasons);
@@ -162,7 +150,7 @@ pub async fn evaluate(
         detectable: detectable(&scores),
         scores: scores.with_intervals(options.seed),
         degraded,
-        latency_ms: clock.latency(),
+        latency_ms: Latency::default(),
         cost: cost(engine, dataset, switches.mode),
         confidence,
         own_ids_excluded,
@@ -172,17 +160,16 @@ pub async fn evaluate(
     Ok((report, run))
 }
 
-async fn ask(engine: &Engine, mode: Mode, depth: usize, id: &str, text: &str) -> Result<Asked> {
-    let (started, before) = (Instant::now(), engine.legs.asked());
+async fn ask(
+    engine: &Engine,
+    mode: Mode,
+    depth: usize,
+    id: &str,
+    text: &str,
+) -> Result<(String, SearchResponse)> {
     let request = SearchRequest { mode, explain: true, ..SearchRequest::new(text) };
-    let response = engine
-        .retriever
-        .search_documents(&engine.collection, request, depth)
-        .await
-        .map_err(|e| EvalError::engine("searching", e))?;
-    // Queries asked side by side may each see the other's legs being asked: all of them are live then.
-    let live = engine.legs.asked() > before;
-    Ok(Asked { id: id.to_owned(), response, elapsed: started.elapsed(), live })
+    let response = engine.retriever.search_documents(&engine.collection, request, depth).await;
+    Ok((id.to_owned(), response.map_err(|e| EvalError::engine("searching", e))?))
 }
 
 /// What a caller could refuse by: the score of the first hit in the leg whose scores compare between queries.
@@ -211,35 +198,6 @@ fn cost(engine: &Engine, dataset: &Dataset, mode: Mode) -> Cost {
     Cost { tokens_per_query: tokens as f64 / dataset.queries.len() as f64, chat_calls_per_query: 0.0 }
 }
 
-/// Times of the queries that were asked live.
-#[derive(Default)]
-struct Clock {
-    per_query: BTreeMap<String, f64>,
-    stages: BTreeMap<String, Vec<f64>>,
-}
-
-impl Clock {
-    fn add(&mut self, id: &str, elapsed: Duration, response: &SearchResponse) {
-        self.per_query.insert(id.to_owned(), elapsed.as_secs_f64() * 1e3);
-        for (stage, ms) in &response.timings.0 {
-            self.stages.entry(stage.clone()).or_default().push(*ms);
-        }
-    }
-
-    fn latency(self) -> Latency {
-        let all: Vec<f64> = self.per_query.values().copied().collect();
-        let stages = self.stages.into_iter().map(|(stage, times)| (stage, percentile(times, 0.5))).collect();
-        Latency {
-            p50: percentile(all.clone(), 0.5),
-            p95: percentile(all.clone(), 0.95),
-            max: percentile(all.clone(), 1.0),
-            queries: all.len(),
-            stages,
-            per_query: self.per_query,
-        }
-    }
-}
-
 /// A value that occurred; 0 of none.
 fn percentile(mut all: Vec<f64>, share: f64) -> f64 {
     all.sort_by(f64::total_cmp);
@@ -247,23 +205,23 @@ fn percentile(mut all: Vec<f64>, share: f64) -> f64 {
     all.get(index.saturating_sub(1)).copied().unwrap_or(0.0)
 }
 
-/// Latency of at most `queries` queries, asked one after the other by an engine without memory: what a user waits.
+/// Latency of at most `queries` queries spread over the dataset, asked one after the other of a retriever without memory:
+/// what one user waits for ten passages. None of 0 queries.
 pub async fn latency(
-    retriever: &wellspring_retrieve::Retriever,
-    collection: &wellspring_store::CollectionScope,
+    retriever: &Retriever,
+    collection: &CollectionScope,
     dataset: &Dataset,
     switches: &Switches,
     queries: usize,
 ) -> Result<Latency> {
     let step = dataset.queries.len().div_ceil(queries.max(1)).max(1);
-    let chosen: BTreeSet<&String> = dataset.queries.keys().step_by(step).collect();
-    let mut clock = Clock::default();
-    for (at, id) in chosen.into_iter().enumerate() {
-        let text = dataset.queries.get(id).cloned().unwrap_or_default();
+    let mut per_query = BTreeMap::new();
+    let mut stages: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (at, (id, text)) in dataset.queries.iter().step_by(step).take(queries).enumerate() {
         let request = SearchRequest {
             mode: switches.mode,
             neighbours: switches.widening(),
-            ..SearchRequest::new(text)
+            ..SearchRequest::new(text.as_str())
         };
         let search = || async {
             let response = retriever.search(collection, request.clone()).await;
@@ -275,9 +233,20 @@ pub async fn latency(
         }
         let started = Instant::now();
         let response = search().await?;
-        clock.add(id, started.elapsed(), &response);
+        per_query.insert(id.clone(), started.elapsed().as_secs_f64() * 1e3);
+        for (stage, ms) in response.timings.0 {
+            stages.entry(stage).or_default().push(ms);
+        }
     }
-    Ok(clock.latency())
+    let all: Vec<f64> = per_query.values().copied().collect();
+    Ok(Latency {
+        p50: percentile(all.clone(), 0.5),
+        p95: percentile(all.clone(), 0.95),
+        max: percentile(all.clone(), 1.0),
+        queries: all.len(),
+        stages: stages.into_iter().map(|(stage, times)| (stage, percentile(times, 0.5))).collect(),
+        per_query,
+    })
 }
 
 #[cfg(test)]

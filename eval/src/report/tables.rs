@@ -6,9 +6,8 @@ use super::svg::escape;
 use super::{Evaluation, MAIN, SetReport};
 use crate::compare::{ALPHA, Comparison, Moved};
 use crate::failure::FailureReport;
-use crate::gate::ir_name;
 use crate::kinds::OfKind;
-use crate::measure::Measure;
+use crate::measure::{in_reading_order, ir_name};
 
 /// Missed documents that are shown one by one.
 const EXAMPLES: usize = 10;
@@ -84,9 +83,7 @@ pub(super) fn measures(set: &SetReport) -> String {
     columns.push("difference that can be shown");
     let mut out = head(&columns);
     let Some(main) = set.main() else { return out + END };
-    let mut measured: Vec<&String> = main.scores.metrics.keys().collect();
-    measured.sort_by_key(|name| (name.parse::<Measure>().ok().is_none(), name.parse::<Measure>().ok()));
-    for name in measured {
+    for name in in_reading_order(main.scores.metrics.keys()) {
         let mut cells = vec![escape(&ir_name(name))];
         for report in &set.reports {
             let mean = report.scores.metrics.get(name).copied().unwrap_or(0.0);
@@ -113,7 +110,8 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
         "can show",
     ]);
     for system in &comparison.systems {
-        for (name, pair) in &system.measures {
+        for name in in_reading_order(system.measures.keys()) {
+            let pair = &system.measures[name];
             let d = &pair.difference;
             let class = match (d.is_significant(ALPHA), d.mean < 0.0) {
                 (false, _) => "",

@@ -7,11 +7,11 @@ use clap::Args;
 use wellspring_eval::ablate::{Ablation, Row, Variant, ablation, matrix, variant};
 use wellspring_eval::compare::{ALPHA, System};
 use wellspring_eval::dataset::Dataset;
-use wellspring_eval::gate::ir_name;
-use wellspring_eval::retrieval::{RetrievalOptions, evaluate, latency};
+use wellspring_eval::measure::ir_name;
+use wellspring_eval::retrieval::{RetrievalOptions, evaluate};
 
 use super::bench::Bench;
-use super::input::{How, TestSet, prepare};
+use super::input::{How, TestSet, live_latency, prepare};
 use crate::cli::Global;
 use crate::output::{Outcome, Printer, table};
 
@@ -29,9 +29,6 @@ pub(crate) struct Ablate {
     /// A switch of your own: NAME=TOML, e.g. 'deep=retrieve.depth = 2000'; may be repeated
     #[arg(long, value_name = "NAME=TOML")]
     variant: Vec<String>,
-    /// Queries asked live, one after the other, for the latency of each variant; 0 for none
-    #[arg(long, default_value_t = 50)]
-    latency_queries: usize,
     #[command(flatten)]
     how: How,
     /// Print JSON
@@ -59,7 +56,7 @@ impl Ablate {
         for dataset in &datasets {
             let bench = self.how.bench(global, dataset, &self.set.collection)?;
             let ablation =
-                Box::pin(of_dataset(&bench, dataset, &variants, &options, self.latency_queries, printer))
+                Box::pin(of_dataset(&bench, dataset, &variants, &options, self.how.latency_queries, printer))
                     .await?;
             bench.close().await?;
             print(printer, &ablation)?;
@@ -85,13 +82,7 @@ pub(super) async fn of_dataset(
         bar.set_message(name.clone());
         let (engine, indexed) = prepare(bench, dataset, switches, printer).await?;
         let (report, _) = evaluate(&engine, dataset, switches, options, indexed.clone(), &|_| {}).await?;
-        let live = match latency_queries {
-            0 => Default::default(),
-            queries => {
-                let retriever = bench.live(switches).await?;
-                latency(&retriever, &engine.collection, dataset, switches, queries).await?
-            }
-        };
+        let live = live_latency(bench, &engine, dataset, switches, latency_queries).await?;
         let (_, kept) =
             engine.catalog.collection(engine.collection.scope(), engine.collection.name()).await?;
         rows.push(Row {

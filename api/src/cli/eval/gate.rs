@@ -153,7 +153,8 @@ impl Gate {
         options.measures.extend(wanted);
         let bench = self.how.bench(global, &dataset, &self.set.collection)?;
         let switches = self.configuration.switches()?;
-        let evaluated = retrieval::modes_of(&bench, &dataset, &switches, &[*mode], &options, printer).await?;
+        let evaluated =
+            retrieval::modes_of(&bench, &dataset, &switches, &[*mode], &options, 0, printer).await?;
         bench.close().await?;
         let Some((report, run)) = evaluated.into_iter().next() else { bail!("nothing was evaluated") };
         if !report.degraded.is_empty() {

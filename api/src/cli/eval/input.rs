@@ -8,7 +8,7 @@ use wellspring_eval::dataset::{Dataset, Documents};
 use wellspring_eval::engine::{Engine, EngineFactory, Switches};
 use wellspring_eval::index::{Indexed, index};
 use wellspring_eval::measure::{DEFAULT_MEASURES, Measure};
-use wellspring_eval::retrieval::RetrievalOptions;
+use wellspring_eval::retrieval::{Latency, RetrievalOptions, latency};
 use wellspring_eval::stats::DEFAULT_SEED;
 use wellspring_retrieve::Mode;
 
@@ -58,7 +58,7 @@ pub(super) struct How {
     /// Measures: ndcg@k, recall@k, p@k, mrr@k, map, hit@k, judged@k, all-recall@k, bpref, rprec, also with a level as in p(rel=2)@5
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     measures: Vec<String>,
-    /// Queries asked at the same time; 1 gives undisturbed latencies
+    /// Queries asked at the same time (latencies are measured apart, one at a time)
     #[arg(long, default_value_t = 2)]
     concurrency: usize,
     /// Leave the document whose id is the query's out of its ranking, as BEIR does
@@ -70,9 +70,12 @@ pub(super) struct How {
     /// Where indexed datasets are kept for the next time [default: `eval` in the cache folder]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Ask every query anew instead of using what the legs found last time; needed for latencies
+    /// Ask every query anew instead of using what the legs found last time
     #[arg(long)]
     fresh: bool,
+    /// Queries asked live, one after the other, for the latencies; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(super) latency_queries: usize,
 }
 
 impl How {
@@ -166,6 +169,21 @@ pub(super) fn measures(names: &[String]) -> anyhow::Result<Vec<Measure>> {
         return Ok(DEFAULT_MEASURES.to_vec());
     }
     Ok(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
+}
+
+/// What one user waits, with the engine that was prepared last.
+pub(super) async fn live_latency(
+    bench: &Bench,
+    engine: &Engine,
+    dataset: &Dataset,
+    switches: &Switches,
+    queries: usize,
+) -> anyhow::Result<Latency> {
+    if queries == 0 {
+        return Ok(Latency::default());
+    }
+    let retriever = bench.live(switches).await?;
+    Ok(latency(&retriever, &engine.collection, dataset, switches, queries).await?)
 }
 
 /// An engine with the dataset's documents in it.

@@ -13,7 +13,7 @@ use wellspring_eval::stats::Seeded;
 use wellspring_retrieve::Mode;
 
 use super::bench::Bench;
-use super::input::{Configuration, How, prepare};
+use super::input::{Configuration, How, live_latency, prepare};
 use crate::cli::{Global, InCollection};
 use crate::output::{Outcome, Printer, note};
 
@@ -113,8 +113,10 @@ impl Report {
         let (mut evaluated, mut failures) = (Vec::new(), None);
         for mode in [Mode::Keyword, Mode::Dense, Mode::Hybrid] {
             let switches = Switches { mode, ..base.clone() };
-            let (report, run) =
+            let (mut report, run) =
                 evaluate(&engine, dataset, &switches, options, indexed.clone(), &|_| {}).await?;
+            let timed = self.how.latency_queries;
+            report.latency_ms = live_latency(bench, &engine, dataset, &switches, timed).await?;
             if mode == Mode::Hybrid {
                 let within = self.found_within;
                 failures = Some(analyse(&engine, dataset, &switches, &config.retrieve, &run, within).await?);

@@ -14,7 +14,7 @@ use wellspring_eval::run;
 use wellspring_retrieve::Mode;
 
 use super::bench::Bench;
-use super::input::{Configuration, How, TestSet, prepare};
+use super::input::{Configuration, How, TestSet, live_latency, prepare};
 use super::show;
 use crate::cli::Global;
 use crate::output::{Outcome, Printer, note};
@@ -52,8 +52,9 @@ impl Retrieval {
         let options = self.how.options()?;
         let bench = self.how.bench(global, &dataset, &self.set.collection)?;
         let modes = self.configuration.mode.modes();
-        let evaluated =
-            modes_of(&bench, &dataset, &self.configuration.switches()?, modes, &options, printer).await?;
+        let switches = self.configuration.switches()?;
+        let timed = self.how.latency_queries;
+        let evaluated = modes_of(&bench, &dataset, &switches, modes, &options, timed, printer).await?;
         bench.close().await?;
         for (report, rankings) in &evaluated {
             if let Some(path) = &self.run_file {
@@ -72,13 +73,14 @@ impl Retrieval {
     }
 }
 
-/// Indexes once and evaluates each mode.
+/// Indexes once and evaluates each mode, with the latency of `timed` queries.
 pub(super) async fn modes_of(
     bench: &Bench,
     dataset: &Dataset,
     switches: &Switches,
     modes: &[Mode],
     options: &RetrievalOptions,
+    timed: usize,
     printer: Printer,
 ) -> anyhow::Result<Vec<Evaluated>> {
     let (engine, indexed) = prepare(bench, dataset, switches, printer).await?;
@@ -87,8 +89,11 @@ pub(super) async fn modes_of(
         let switches = Switches { mode: *mode, ..switches.clone() };
         let bar = printer.progress(Some(dataset.queries.len() as u64), "queries");
         let progress = |n| bar.set_position(n);
-        evaluated.push(evaluate(&engine, dataset, &switches, options, indexed.clone(), &progress).await?);
+        let (mut report, run) =
+            evaluate(&engine, dataset, &switches, options, indexed.clone(), &progress).await?;
         bar.finish_and_clear();
+        report.latency_ms = live_latency(bench, &engine, dataset, &switches, timed).await?;
+        evaluated.push((report, run));
     }
     Ok(evaluated)
 }
@@ -124,13 +129,11 @@ fn print(printer: Printer, evaluated: &[Evaluated], dataset: &Dataset) -> anyhow
     printer.line(show::means(&columns))?;
     for (report, _) in evaluated {
         let latency = &report.latency_ms;
-        match latency.queries {
-            0 => printer
-                .line(format_args!("{}: legs remembered, so no latency (--fresh asks them)", report.mode))?,
-            queries => printer.line(format_args!(
-                "{}: p50 {:.1} ms, p95 {:.1} ms over {queries} queries",
-                report.mode, latency.p50, latency.p95
-            ))?,
+        if latency.queries > 0 {
+            printer.line(format_args!(
+                "{}: p50 {:.1} ms, p95 {:.1} ms over {} queries, one at a time",
+                report.mode, latency.p50, latency.p95, latency.queries
+            ))?;
         }
     }
     if let Some(detectable) = first.detectable.get("ndcg@10") {

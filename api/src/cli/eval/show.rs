@@ -1,8 +1,7 @@
 //! Tables of evaluations for people.
 
 use wellspring_eval::compare::{ALPHA, Comparison, Moved};
-use wellspring_eval::gate::ir_name;
-use wellspring_eval::measure::Measure;
+use wellspring_eval::measure::{in_reading_order, ir_name};
 use wellspring_eval::metrics::Scores;
 
 use crate::output::table;
@@ -25,15 +24,6 @@ pub(super) fn means(systems: &[(&str, &Scores)]) -> comfy_table::Table {
         table.add_row(row);
     }
     table
-}
-
-/// By kind, as [`Measure`] orders them, then by cut-off; what is no measure of rankings at the end.
-pub(super) fn in_reading_order<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
-    let mut names: Vec<&String> = names.collect();
-    names.sort_by_key(|name| {
-        (name.parse::<Measure>().ok().is_none(), name.parse::<Measure>().ok(), (*name).clone())
-    });
-    names
 }
 
 /// A row per system and measure.

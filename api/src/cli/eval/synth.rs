@@ -10,7 +10,7 @@ use serde::Serialize;
 use wellspring_eval::ablate::matrix;
 use wellspring_eval::dataset::{Dataset, Documents};
 use wellspring_eval::engine::{Engine, Switches};
-use wellspring_eval::gate::ir_name;
+use wellspring_eval::measure::ir_name;
 use wellspring_eval::retrieval::{RetrievalOptions, evaluate};
 use wellspring_eval::stats::kendall_tau;
 use wellspring_eval::synth::{Source, synthesise};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use wellspring_eval::ablate::Variant;
 use wellspring_eval::compare::ALPHA;
-use wellspring_eval::gate::ir_name;
+use wellspring_eval::measure::ir_name;
 use wellspring_eval::retrieval::evaluate;
 use wellspring_eval::tune::{candidates, fragment, tune};
 
