@@ -72,6 +72,11 @@ impl Difference {
     }
 }
 
+/// A p-value for people: four digits, and no zero for what is only small.
+pub fn shown_p(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
+}
+
 /// The arithmetic mean; 0 of nothing.
 pub fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }

@@ -7,6 +7,7 @@ use crate::compare::ALPHA;
 use crate::failure::Stage;
 use crate::gate::markdown::cell;
 use crate::retrieval::RetrievalReport;
+use crate::stats::shown_p;
 
 /// The whole document. `preface` says how it was made.
 pub fn markdown(evaluation: &Evaluation, preface: &str) -> String {
@@ -69,13 +70,13 @@ fn comparisons(out: &mut String, evaluation: &Evaluation) {
             let strong = if d.is_significant(ALPHA) { "**" } else { "" };
             let _ = writeln!(
                 out,
-                "| {} | {} | {strong}{:+.4}{strong} ({:+.3} to {:+.3}) | {:.4} | {:+.2} | {} / {} / {} | {} | {:.3} |",
+                "| {} | {} | {strong}{:+.4}{strong} ({:+.3} to {:+.3}) | {} | {:+.2} | {} / {} / {} | {} | {:.3} |",
                 cell(&set.dataset),
                 system.name,
                 d.mean,
                 d.interval.low,
                 d.interval.high,
-                d.p_holm,
+                shown_p(d.p_holm),
                 d.effect,
                 d.wins,
                 d.ties,

@@ -146,7 +146,7 @@ pub(super) fn stages(failures: &FailureReport) -> String {
     let most = failures.lost.values().copied().max().unwrap_or(0).max(1);
     let row = 24.0;
     let height = Stage::ALL.len() as f64 * row + 60.0;
-    let mut plot = Plot::new((WIDTH, height), 210.0, (0.0, most as f64), (0.0, 1.0));
+    let mut plot = Plot::new((WIDTH, height), 210.0, (0.0, most as f64 * 1.06), (0.0, 1.0));
     plot.horizontal_axis("relevant documents missed", 0);
     let mut y = plot.vertical().0 + 2.0;
     for stage in Stage::ALL {

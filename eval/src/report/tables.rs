@@ -8,15 +8,21 @@ use crate::compare::{ALPHA, Comparison, Moved};
 use crate::failure::FailureReport;
 use crate::kinds::OfKind;
 use crate::measure::{in_reading_order, ir_name};
+use crate::stats::shown_p;
 
 /// Missed documents that are shown one by one.
 const EXAMPLES: usize = 10;
 
-/// Opens a table with these headings; numbers stand right from the second column on.
+/// Opens a table of figures with these headings.
 fn head(columns: &[&str]) -> String {
+    head_of("figures", columns)
+}
+
+/// Opens a table; `class` is `figures` or `text`, whose cells break their lines.
+fn head_of(class: &str, columns: &[&str]) -> String {
     let cells: Vec<String> =
         columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", escape(column))).collect();
-    format!("<div class=\"wide\"><table><thead><tr>{}</tr></thead><tbody>", cells.join(""))
+    format!("<div class=\"wide\"><table class=\"{class}\"><thead><tr>{}</tr></thead><tbody>", cells.join(""))
 }
 
 const END: &str = "</tbody></table></div>";
@@ -48,15 +54,15 @@ pub(super) fn overview(evaluation: &Evaluation) -> String {
         "can show",
     ]);
     for set in &evaluation.sets {
-        for report in &set.reports {
+        for (at, report) in set.reports.iter().enumerate() {
             let of = |name: &str| {
                 let mean = report.scores.metrics.get(name);
                 mean.map_or_else(|| "–".to_owned(), |mean| estimate(*mean, report.scores.intervals.get(name)))
             };
             let cells = [
-                format!("<a href=\"#{}\">{}</a>", anchor(&set.dataset), escape(&set.dataset)),
-                report.scores.queries.to_string(),
-                report.indexed.documents.to_string(),
+                once(at, format!("<a href=\"#{}\">{}</a>", anchor(&set.dataset), escape(&set.dataset))),
+                once(at, report.scores.queries.to_string()),
+                once(at, report.indexed.documents.to_string()),
                 format!("<span class=\"key {0}\">{0}</span>", report.mode),
                 of(MAIN),
                 of("recall@100"),
@@ -68,6 +74,11 @@ pub(super) fn overview(evaluation: &Evaluation) -> String {
         }
     }
     out + END
+}
+
+/// What stands in the first row of a dataset only.
+fn once(row: usize, text: String) -> String {
+    if row == 0 { text } else { String::new() }
 }
 
 /// A name as a fragment of this page.
@@ -125,8 +136,8 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
                     "<span{class}>{:+.4}</span><small>{:+.3} to {:+.3}</small>",
                     d.mean, d.interval.low, d.interval.high
                 ),
-                format!("{:.4}", d.p),
-                format!("{:.4}", d.p_holm),
+                shown_p(d.p),
+                shown_p(d.p_holm),
                 format!("{:+.2}", d.effect),
                 format!("{} / {} / {}", d.wins, d.ties, d.losses),
                 pair.correlation.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}")),
@@ -140,14 +151,10 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
 
 /// Queries that moved, both rankings side by side.
 pub(super) fn moved(baseline: &str, system: &str, moved: &[Moved]) -> String {
-    let mut out = head(&[
-        "query",
-        baseline,
-        system,
-        "ranks",
-        &format!("first of {baseline}"),
-        &format!("first of {system}"),
-    ]);
+    let mut out = head_of(
+        "text",
+        &["query", baseline, system, "ranks", &format!("first of {baseline}"), &format!("first of {system}")],
+    );
     for moved in moved {
         let ids = |pick: fn(&crate::compare::Place) -> &Option<(String, Option<i32>)>| {
             let lines: Vec<String> = moved
@@ -187,16 +194,10 @@ pub(super) fn kinds(kinds: &[OfKind]) -> String {
 
 /// Missed documents that a person can follow, spread over the stages.
 pub(super) fn missed(failures: &FailureReport) -> String {
-    let mut out = head(&[
-        "lost",
-        "query",
-        "relevant document",
-        "rank: dense",
-        "keyword",
-        "fused",
-        "final",
-        "first instead",
-    ]);
+    let mut out = head_of(
+        "text",
+        &["lost", "query", "relevant document", "rank: dense", "keyword", "fused", "final", "first instead"],
+    );
     for missed in examples(failures) {
         let rank = |rank: Option<usize>| rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string());
         let cells = [

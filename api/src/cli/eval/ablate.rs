@@ -9,6 +9,7 @@ use wellspring_eval::compare::{ALPHA, System};
 use wellspring_eval::dataset::Dataset;
 use wellspring_eval::measure::ir_name;
 use wellspring_eval::retrieval::{RetrievalOptions, evaluate};
+use wellspring_eval::stats::shown_p;
 
 use super::bench::Bench;
 use super::input::{How, TestSet, live_latency, prepare};
@@ -132,7 +133,7 @@ fn print(printer: Printer, ablation: &Ablation) -> anyhow::Result<()> {
                 Some(pair) => {
                     let d = &pair.difference;
                     let mark = if d.is_significant(ALPHA) { " *" } else { "" };
-                    cells.extend([format!("{:+.4}", d.mean), format!("{:.4}{mark}", d.p_holm)]);
+                    cells.extend([format!("{:+.4}", d.mean), format!("{}{mark}", shown_p(d.p_holm))]);
                 }
                 None => cells.extend([String::new(), String::new()]),
             }

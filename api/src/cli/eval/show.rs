@@ -3,6 +3,7 @@
 use wellspring_eval::compare::{ALPHA, Comparison, Moved};
 use wellspring_eval::measure::{in_reading_order, ir_name};
 use wellspring_eval::metrics::Scores;
+use wellspring_eval::stats::shown_p;
 
 use crate::output::table;
 
@@ -54,7 +55,7 @@ pub(super) fn comparison(comparison: &Comparison) -> comfy_table::Table {
                 format!("{:.4}", pair.baseline),
                 format!("{:.4}", pair.system),
                 format!("{:+.4}  {:+.4} to {:+.4}", d.mean, d.interval.low, d.interval.high),
-                format!("{:.4}{mark}", d.p_holm),
+                format!("{}{mark}", shown_p(d.p_holm)),
                 format!("{:+.2}", d.effect),
                 format!("{} / {} / {}", d.wins, d.ties, d.losses),
                 format!("{:.4}", d.detectable),
