@@ -1,4 +1,5 @@
 //! The evaluation commands as scripts drive them: files in, exit codes, JSON and reports out.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -75,15 +75,24 @@ pub struct Moved {
     pub places: Vec<Place>,
 }
 
-/// One rank of two rankings. A document is given with its grade; `None` for unjudged.
+/// A document in a ranking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranked {
+    /// Its id.
+    pub document: String,
+    /// Its grade; `None` for unjudged.
+    pub grade: Option<i32>,
+}
+
+/// One rank of two rankings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// From 1.
     pub rank: usize,
     /// Of the baseline.
-    pub baseline: Option<(String, Option<i32>)>,
+    pub baseline: Option<Ranked>,
     /// Of the system.
-    pub system: Option<(String, Option<i32>)>,
+    pub system: Option<Ranked>,
 }
 
 /// What is shown of the queries that moved.
@@ -208,7 +217,9 @@ fn places(a: Option<&Run>, b: Option<&Run>, query: &str, qrels: Option<&Qrels>, 
     let (a, b) = (ranking(a), ranking(b));
     let judged = qrels.and_then(|qrels| qrels.get(query));
     let at = |ranking: &[(String, f32)], rank: usize| {
-        ranking.get(rank).map(|(id, _)| (id.clone(), judged.and_then(|judged| judged.get(id)).copied()))
+        let (document, _) = ranking.get(rank)?;
+        let grade = judged.and_then(|judged| judged.get(document)).copied();
+        Some(Ranked { document: document.clone(), grade })
     };
     (0..ranks.min(a.len().max(b.len())))
         .map(|rank| Place { rank: rank + 1, baseline: at(&a, rank), system: at(&b, rank) })
@@ -267,8 +278,8 @@ mod tests {
         assert_eq!((recall.difference.p_holm, recall.difference.ties), (1.0, 12));
         let moved = &comparison.systems[0].moved[0];
         assert_eq!(moved.query, "q00");
-        assert_eq!(moved.places[0].baseline, Some(("bad".into(), Some(0))));
-        assert_eq!(moved.places[1].baseline, Some(("x".into(), None)));
+        assert_eq!(moved.places[0].baseline, Some(Ranked { document: "bad".into(), grade: Some(0) }));
+        assert_eq!(moved.places[1].baseline, Some(Ranked { document: "x".into(), grade: None }));
         assert_eq!((&moved.places[2].system, comparison.family), (&None, 2));
     }
 

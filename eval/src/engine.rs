@@ -100,6 +100,8 @@ pub struct Engine {
     pub legs_file: Option<PathBuf>,
     /// Where it is noted that the documents are all there; `None` where they must be looked at each time.
     pub indexed_file: Option<PathBuf>,
+    /// A hash of the dataset's documents, hexadecimal; empty for those that are in a collection already.
+    pub documents_checksum: String,
     /// The configuration in force, secrets hidden.
     pub configuration: serde_json::Value,
 }

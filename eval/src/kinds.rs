@@ -64,7 +64,7 @@ fn is_identifier(token: &str) -> bool {
         (token.chars().any(char::is_alphabetic), token.chars().any(|c| c.is_ascii_digit()));
     let joined = token.contains(['_', '/', '\\']) || token.contains("::");
     let hump = token.chars().zip(token.chars().skip(1)).any(|(a, b)| a.is_lowercase() && b.is_uppercase());
-    (letters && digits) || (letters && joined) || (hump && token.is_ascii())
+    (letters && (digits || joined)) || (hump && token.is_ascii())
 }
 
 /// Two to six capitals, with a plural s or without.

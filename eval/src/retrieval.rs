@@ -38,6 +38,9 @@ pub struct RetrievalReport {
     pub dataset: String,
     /// Its checksum.
     pub checksum: String,
+    /// A hash of its documents; empty for those that were in a collection already.
+    #[serde(default)]
+    pub documents_checksum: String,
     /// What was unusual in it and accepted.
     pub accepted: Accepted,
     /// `hybrid`, `dense` or `keyword`.
@@ -141,6 +144,7 @@ pub async fn evaluate(
     let report = RetrievalReport {
         dataset: dataset.name.clone(),
         checksum: dataset.checksum.clone(),
+        documents_checksum: engine.documents_checksum.clone(),
         accepted: dataset.accepted.clone(),
         mode: switches.mode,
         fingerprint: engine.embedder.info().fingerprint.to_string(),

@@ -30,7 +30,7 @@ pub async fn measure(
     switches: &Switches,
 ) -> Result<BTreeMap<String, BTreeMap<String, f64>>> {
     let mut texts = Texts::default();
-    let mut gold: BTreeMap<&String, Vec<(String, Vec<Range<usize>>)>> = BTreeMap::new();
+    let mut gold: BTreeMap<&String, Vec<GoldWords>> = BTreeMap::new();
     for (query, spans) in &dataset.spans {
         for span in spans {
             let words = match texts.of(engine, &span.document).await? {
@@ -39,7 +39,7 @@ pub async fn measure(
                     .map_or_else(|| vec![0..0; span.quote.unicode_words().count()], |at| words(text, at)),
                 None => vec![0..0; span.quote.unicode_words().count()],
             };
-            gold.entry(query).or_default().push((span.document.clone(), words));
+            gold.entry(query).or_default().push(GoldWords { document: span.document.clone(), words });
         }
     }
     let deepest = CUTS.iter().copied().max().unwrap_or(0);
@@ -66,6 +66,12 @@ pub async fn measure(
         }
     }
     Ok(values)
+}
+
+/// The words of a quote, by where they stand in the document's stored text; empty ranges for a quote that is not there.
+struct GoldWords {
+    document: String,
+    words: Vec<Range<usize>>,
 }
 
 /// Stored texts by document, each read once.
@@ -124,9 +130,9 @@ fn words(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
 }
 
 /// Share of the gold words that lie whole in one of the passages of their document.
-fn covered(gold: &[(String, Vec<Range<usize>>)], passages: &[Passage]) -> f64 {
+fn covered(gold: &[GoldWords], passages: &[Passage]) -> f64 {
     let (mut all, mut found) = (0_usize, 0_usize);
-    for (document, words) in gold {
+    for GoldWords { document, words } in gold {
         let read: Vec<Range<usize>> = passages
             .iter()
             .filter(|passage| passage.document_id.as_str() == document)

@@ -1,4 +1,5 @@
 //! The report opens in a real browser: it is drawn, nothing is refused by its own policy, nothing is loaded.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! A verdict as Markdown, for a comment on a change.
 
 use super::Verdict;
+use crate::compare::{Place, Ranked};
 
 /// A heading, a table of checks, and for each failed comparison the queries that lost most.
 pub fn markdown(verdict: &Verdict, title: &str) -> String {
@@ -17,13 +18,14 @@ pub fn markdown(verdict: &Verdict, title: &str) -> String {
             cell(&check.name)
         ));
         for moved in &check.worst {
-            let ranks = |pick: fn(&crate::compare::Place) -> &Option<(String, Option<i32>)>| {
+            let ranks = |pick: fn(&Place) -> &Option<Ranked>| {
                 let ids: Vec<String> = moved
                     .places
                     .iter()
                     .filter_map(|place| pick(place).as_ref())
-                    .map(|(id, grade)| {
-                        grade.map_or_else(|| cell(id), |grade| format!("{} ({grade})", cell(id)))
+                    .map(|ranked| {
+                        let grade = ranked.grade.map_or_else(String::new, |grade| format!(" ({grade})"));
+                        cell(&ranked.document) + &grade
                     })
                     .collect();
                 ids.join(", ")

@@ -125,6 +125,12 @@ fn section(set: &SetReport) -> Result<String> {
 fn reproduction(set: &SetReport) -> Result<String> {
     let mut out = String::from("<details><summary>Configuration and checksums</summary>");
     out.push_str(&format!("<p>Queries and judgements (BLAKE3): <code>{}</code></p>", escape(&set.checksum)));
+    if let Some(main) = set.main() {
+        out.push_str(&format!(
+            "<p>Documents (BLAKE3): <code>{}</code></p>",
+            escape(&main.documents_checksum)
+        ));
+    }
     for report in &set.reports {
         let switches = serde_json::to_string(&report.switches).map_err(unwritten)?;
         out.push_str(&format!(

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::svg::escape;
 use super::{Evaluation, MAIN, SetReport};
-use crate::compare::{ALPHA, Comparison, Moved};
+use crate::compare::{ALPHA, Comparison, Moved, Place, Ranked};
 use crate::failure::FailureReport;
 use crate::kinds::OfKind;
 use crate::measure::{in_reading_order, ir_name};
@@ -156,13 +156,15 @@ pub(super) fn moved(baseline: &str, system: &str, moved: &[Moved]) -> String {
         &["query", baseline, system, "ranks", &format!("first of {baseline}"), &format!("first of {system}")],
     );
     for moved in moved {
-        let ids = |pick: fn(&crate::compare::Place) -> &Option<(String, Option<i32>)>| {
+        let ids = |pick: fn(&Place) -> &Option<Ranked>| {
             let lines: Vec<String> = moved
                 .places
                 .iter()
                 .map(|place| match pick(place) {
-                    Some((id, Some(grade))) if *grade > 0 => format!("<b>{} [{grade}]</b>", escape(id)),
-                    Some((id, _)) => escape(id),
+                    Some(Ranked { document, grade: Some(grade) }) if *grade > 0 => {
+                        format!("<b>{} [{grade}]</b>", escape(document))
+                    }
+                    Some(ranked) => escape(&ranked.document),
                     None => "–".to_owned(),
                 })
                 .collect();

@@ -59,6 +59,7 @@ impl Rig {
             legs,
             legs_file: Some(folder.path().join("legs")),
             indexed_file: Some(folder.path().join("indexed.json")),
+            documents_checksum: String::new(),
             configuration: serde_json::json!({}),
         };
         Self { engine, store, registry, folder, _pool: pool }

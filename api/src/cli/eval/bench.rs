@@ -117,13 +117,14 @@ impl Bench {
     async fn make(&self, dataset: &Dataset, switches: &Switches) -> anyhow::Result<Engine> {
         let config = self.configuration(switches)?;
         let app = self.opened(&config).await?;
+        let documents_checksum = documents_checksum(&dataset.documents)?;
         let (collection, embedder) = match &self.existing {
             Some(existing) => {
                 let collection = existing.open(&app).await?;
                 let (_, kept) = app.store.catalog.collection(collection.scope(), collection.name()).await?;
                 (collection, app.registry.embedder(&kept.model).await?)
             }
-            None => self.collection(&app, dataset, switches).await?,
+            None => self.collection(&app, dataset, &documents_checksum, switches).await?,
         };
         let notes = self
             .existing
@@ -151,6 +152,7 @@ impl Bench {
             collection,
             legs: memory,
             legs_file,
+            documents_checksum,
             configuration: serde_json::to_value(&config)?,
         })
     }
@@ -177,6 +179,7 @@ impl Bench {
         &self,
         app: &App,
         dataset: &Dataset,
+        documents_checksum: &str,
         switches: &Switches,
     ) -> anyhow::Result<(CollectionScope, Arc<dyn Embedder>)> {
         let model = switches.model.clone().unwrap_or_else(|| app.registry.config().default_embedder.clone());
@@ -187,7 +190,7 @@ impl Bench {
             settings.chunk.mode = ChunkMode::Whole;
         }
         let settings = settings.to_value()?;
-        let identity = json!([documents_checksum(&dataset.documents)?, info.fingerprint, settings]);
+        let identity = json!([documents_checksum, info.fingerprint, settings]);
         let hash = ContentHash::of(identity.to_string().as_bytes()).to_hex();
         let stem: String = dataset
             .documents

@@ -1,6 +1,6 @@
 //! Tables of evaluations for people.
 
-use wellspring_eval::compare::{ALPHA, Comparison, Moved};
+use wellspring_eval::compare::{ALPHA, Comparison, Moved, Ranked};
 use wellspring_eval::measure::{in_reading_order, ir_name};
 use wellspring_eval::metrics::Scores;
 use wellspring_eval::stats::shown_p;
@@ -69,9 +69,9 @@ pub(super) fn comparison(comparison: &Comparison) -> comfy_table::Table {
 pub(super) fn moved(moved: &Moved) -> String {
     let mut text = format!("query {}: {:.4} → {:.4}", moved.query, moved.baseline, moved.system);
     for place in &moved.places {
-        let show = |side: &Option<(String, Option<i32>)>| match side {
-            Some((id, Some(grade))) => format!("{id} [{grade}]"),
-            Some((id, None)) => id.clone(),
+        let show = |side: &Option<Ranked>| match side {
+            Some(Ranked { document, grade: Some(grade) }) => format!("{document} [{grade}]"),
+            Some(ranked) => ranked.document.clone(),
             None => "–".to_owned(),
         };
         text.push_str(&format!(
