@@ -71,6 +71,11 @@ eval: setup build ## Measure retrieval on SciFact, Cranfield and CACM, in both c
 	  $(WELLSPRING) eval retrieval --dataset $(DATASETS)/$$set --mode all --chunking $$chunking \
 	    --model all-MiniLM-L6-v2/$$precision; done; done; done
 
+RESULT_SETS ?= datasets/ostermere $(addprefix $(DATASETS)/,scifact cranfield cacm squad2 hotpotqa-100 xquad-en xquad-de xquad-zh xquad-ar)
+.PHONY: results
+results: setup build ## Measure every mode on every set: datasets/RESULTS.md, and the page target/results.html
+	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
+
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up
 	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)" --example bench

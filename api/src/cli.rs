@@ -134,13 +134,16 @@ pub(crate) fn extract_child() -> ExitCode {
     }
 }
 
+/// The environment. Variables that are not UTF-8 are somebody else's.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let Arguments { global, command } = arguments;
-    // Variables that are not UTF-8 are somebody else's.
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = config::load(global.config.as_deref(), variables)?;
+    let config = config::load(global.config.as_deref(), variables())?;
     let fallback = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
     telemetry::start_logging(&config.telemetry, fallback)?;
     arm_fault_point()?;
@@ -175,7 +178,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(search.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Ask(ask) => Box::pin(ask.run(App::open(global, config, Role::Command).await?)).await,
-        Command::Eval(eval) => Box::pin(eval.run(global, config)).await,
+        Command::Eval(eval) => Box::pin(eval.run(global)).await,
         Command::Collection(collection) => {
             Box::pin(collection.run(App::open(global, config, Role::Command).await?)).await
         }

@@ -86,6 +86,14 @@ pub(crate) fn load(
     file: Option<&Path>,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<Config> {
+    checked(table(file, variables)?)
+}
+
+/// What a file and the environment say, not yet checked: what `eval` lays its switches over.
+pub(crate) fn table(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<toml::Table> {
     let mut table = match file {
         Some(path) => {
             let text = fs_err::read_to_string(path).context("the configuration file can't be read")?;
@@ -98,6 +106,26 @@ pub(crate) fn load(
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         set(&mut table, &keys, &value).with_context(|| format!("{name} can't be used"))?;
     }
+    Ok(table)
+}
+
+/// Lays one table over another: sections are merged, everything else is replaced. A fusion method is replaced whole, since
+/// its parameters belong to it.
+pub(crate) fn overlay(table: &mut toml::Table, over: &toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) if !over.contains_key("method") => {
+                overlay(inner, over);
+            }
+            _ => {
+                table.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Checks a table and fills in the defaults.
+pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     let config: Config = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
         anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
@@ -178,6 +206,18 @@ mod tests {
         let error =
             load(None, variables(&[("WELLSPRING__SERVER__MAX_JSON_BYTES", "many")])).unwrap_err().to_string();
         assert!(error.contains("server.max_json_bytes"), "{error}");
+    }
+
+    #[test]
+    fn tables_are_laid_over_each_other() {
+        let mut table: toml::Table =
+            "[retrieve]\ndepth = 7\nfusion = { method = 'rrf', k = 9 }".parse().unwrap();
+        let over =
+            "retrieve.fusion = { method = 'convex', weight = 0.3 }\nstore.flat_form = 'f32'".parse().unwrap();
+        overlay(&mut table, &over);
+        let config = checked(table).unwrap();
+        assert_eq!(config.retrieve.depth, 7);
+        assert_eq!(config.retrieve.fusion, wellspring_retrieve::Fusion::Convex { weight: 0.3 });
     }
 
     #[test]

@@ -1,32 +1,30 @@
-//! What a retrieval evaluation reads: documents, queries and judgements, as BEIR folders or TREC files.
+//! What a retrieval evaluation reads: documents, queries and judgements, in one of four formats, checked before use.
 //!
-//! A BEIR folder holds `queries.jsonl` (`_id`, `text`), `qrels/<split>.tsv` and `corpus.jsonl` (`_id`, `title`, `text`);
-//! or, in place of the corpus, a `dataset.toml` whose `documents` names a folder of files, relative to the dataset, so
-//! that extraction is measured too (a document's id is then its path in that folder).
+//! - A BEIR folder: `queries.jsonl` (`_id`, `text`), `qrels/<split>.tsv` and `corpus.jsonl` (`_id`, `title`, `text`); or,
+//!   in place of the corpus, a `dataset.toml` whose `documents` names a folder of files, relative to the dataset, so that
+//!   extraction is measured too (a document's id is then its path in that folder), and whose `spans` may name quotes.
+//! - A CSV or JSONL file of question → document, or document and quoted span, over documents elsewhere ([`simple`]).
+//! - TREC topics and judgements over documents that are in a collection already ([`trec`]).
+//!
+//! Wrong input is refused with file and line: ids that nothing has, rows given twice, no judgements, grades that are no
+//! numbers. What is unusual but clear is accepted and counted in [`Dataset::accepted`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::metrics::Qrels;
-use crate::run::{decode, lines, wrong};
 
+mod accepted;
+mod beir;
+mod simple;
 mod trec;
 
+pub use accepted::Accepted;
+pub use beir::{CorpusDocument, corpus};
 pub use trec::{read_qrels, read_topics};
-
-/// One document of a corpus file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorpusDocument {
-    /// Its id.
-    pub id: String,
-    /// Its title, or empty.
-    pub title: String,
-    /// Its text, or empty: an empty document counts and is never found.
-    pub text: String,
-}
 
 /// Where the documents are.
 #[derive(Debug, Clone)]
@@ -39,10 +37,51 @@ pub enum Documents {
     Indexed,
 }
 
+impl Documents {
+    /// A folder of files, a BEIR folder (its `corpus.jsonl` is meant), or a `corpus.jsonl` itself.
+    pub fn at(path: &Path) -> Result<Self> {
+        let corpus = path.join("corpus.jsonl");
+        if corpus.is_file() {
+            return Ok(Self::Corpus(corpus));
+        }
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        if path.is_file() {
+            return Ok(Self::Corpus(path.to_owned()));
+        }
+        Err(EvalError::new(
+            ErrorKind::NotFound,
+            format!("{} is neither a folder of documents nor a corpus.jsonl", path.display()),
+        ))
+    }
+
+    /// What the documents are called: the name of their folder.
+    pub fn name(&self) -> String {
+        let folder = match self {
+            Self::Corpus(path) => path.parent(),
+            Self::Folder(path) => Some(path.as_path()),
+            Self::Indexed => None,
+        };
+        let folder = folder.and_then(|folder| folder.canonicalize().ok());
+        let name = folder.as_deref().and_then(Path::file_name);
+        name.map_or_else(|| "documents".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// The words of a document that answer a query, as they stand there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GoldSpan {
+    /// The document's id.
+    pub document: String,
+    /// Found in the stored text with white space and case folded.
+    pub quote: String,
+}
+
 /// Documents, queries and judgements.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The folder's name.
+    /// The folder's or the file's name.
     pub name: String,
     /// Where the documents are.
     pub documents: Documents,
@@ -50,266 +89,200 @@ pub struct Dataset {
     pub queries: BTreeMap<String, String>,
     /// Judgements of every judged query.
     pub qrels: Qrels,
-    /// BLAKE3 over queries and judgements as read, hexadecimal: runs over different ones can't be compared.
+    /// Quotes by query, where the dataset has them.
+    pub spans: BTreeMap<String, Vec<GoldSpan>>,
+    /// What the dataset itself says a query is (`metadata.type` of BEIR queries), by query.
+    pub types: BTreeMap<String, String>,
+    /// What was unusual and accepted.
+    pub accepted: Accepted,
+    /// BLAKE3 over queries, judgements and spans as read, hexadecimal: runs over different ones can't be compared.
     pub checksum: String,
 }
 
-#[derive(Deserialize)]
-struct CorpusLine {
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    text: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct QueryLine {
-    #[serde(rename = "_id")]
-    id: String,
-    text: String,
-}
-
 impl Dataset {
-    /// Opens a dataset folder with the judgements of one split (`test` unless named; the only one if there is just one).
-    pub fn open(folder: &Path, split: Option<&str>) -> Result<Self> {
-        if !folder.is_dir() {
+    /// Opens a BEIR folder with the judgements of one split (`test` unless named; the only one if there is just one), or a
+    /// CSV or JSONL file of questions over documents that are in a collection already.
+    pub fn open(path: &Path, split: Option<&str>) -> Result<Self> {
+        if path.is_file() {
+            return simple::open(path, Documents::Indexed);
+        }
+        if !path.is_dir() {
             return Err(EvalError::new(
                 ErrorKind::NotFound,
-                format!("{} is not a folder; a dataset is a folder in BEIR layout", folder.display()),
-            ));
-        }
-        let qrels_path = qrels_file(folder, split)?;
-        let qrels = read_qrels(&qrels_path)?;
-        let queries_path = folder.join("queries.jsonl");
-        let mut queries = BTreeMap::new();
-        for line in json_lines::<QueryLine>(&queries_path)? {
-            let (number, query) = line?;
-            if queries.insert(query.id.clone(), query.text).is_some() {
-                return Err(wrong(
-                    &queries_path,
-                    number,
-                    format_args!("query `{}` is there twice", query.id),
-                ));
-            }
-        }
-        if let Some(unknown) = qrels.keys().find(|id| !queries.contains_key(*id)) {
-            return Err(EvalError::new(
-                ErrorKind::Invalid,
                 format!(
-                    "{} judges query `{unknown}`, which queries.jsonl does not have",
-                    qrels_path.display()
+                    "{} does not exist; a dataset is a folder in BEIR layout, or a CSV or JSONL file of questions",
+                    path.display()
                 ),
             ));
         }
-        let name = folder
-            .canonicalize()?
-            .file_name()
-            .map_or_else(|| "dataset".to_owned(), |name| name.to_string_lossy().into_owned());
-        Ok(Self::new(name, documents(folder)?, queries, qrels))
+        beir::open(path, split)
+    }
+
+    /// A CSV or JSONL file of questions over documents elsewhere: see [`Documents::at`].
+    pub fn over(questions: &Path, documents: &Path) -> Result<Self> {
+        simple::open(questions, Documents::at(documents)?)
+    }
+
+    /// Documents that nobody has asked about yet.
+    pub fn unasked(documents: Documents) -> Self {
+        let parts = Parts { documents, ..Parts::default() };
+        Self {
+            name: "documents".to_owned(),
+            documents: parts.documents,
+            queries: parts.queries,
+            qrels: parts.qrels,
+            spans: parts.spans,
+            types: parts.types,
+            accepted: Accepted::default(),
+            checksum: String::new(),
+        }
     }
 
     /// TREC topics and judgements over documents that are in a collection already; ids of the judgements are the
     /// collection's document ids.
     pub fn from_trec(topics: &Path, qrels: &Path) -> Result<Self> {
-        let (queries, judged) = (read_topics(topics)?, read_qrels(qrels)?);
-        if let Some(unknown) = judged.keys().find(|id| !queries.contains_key(*id)) {
-            return Err(EvalError::new(
-                ErrorKind::Invalid,
-                format!(
-                    "{} judges query `{unknown}`, which {} does not have",
-                    qrels.display(),
-                    topics.display()
-                ),
-            ));
-        }
-        let name = topics
-            .file_stem()
-            .map_or_else(|| "topics".to_owned(), |stem| stem.to_string_lossy().into_owned());
-        Ok(Self::new(name, Documents::Indexed, queries, judged))
+        let mut accepted = Accepted::default();
+        let (queries, judged) = (read_topics(topics, &mut accepted)?, read_qrels(qrels, &mut accepted)?);
+        let parts = Parts {
+            name: stem(topics),
+            documents: Documents::Indexed,
+            queries,
+            qrels: judged,
+            ..Parts::default()
+        };
+        Self::checked(parts, accepted, qrels)
     }
 
-    fn new(name: String, documents: Documents, mut queries: BTreeMap<String, String>, qrels: Qrels) -> Self {
+    /// Puts the parts together: every judged query must have a text and, where the documents can be listed, every judged
+    /// document must be there.
+    fn checked(parts: Parts, mut accepted: Accepted, judged_in: &Path) -> Result<Self> {
+        let Parts { name, documents, mut queries, qrels, spans, types } = parts;
+        let unknown =
+            |what: String| EvalError::new(ErrorKind::Invalid, format!("{} {what}", judged_in.display()));
+        if qrels.values().flat_map(|judged| judged.values()).all(|grade| *grade < 1) {
+            return Err(unknown("judges no document as relevant, so nothing could ever be found".to_owned()));
+        }
+        if let Some(id) = qrels.keys().find(|id| !queries.contains_key(*id)) {
+            return Err(unknown(format!("judges query `{id}`, which has no text in the dataset")));
+        }
+        if let Some(known) = ids(&documents)? {
+            for (query, judged) in &qrels {
+                let mut missing: Vec<_> = judged.keys().filter(|id| !known.contains(*id)).collect();
+                missing.sort();
+                if let Some(document) = missing.first() {
+                    return Err(unknown(format!(
+                        "judges document `{document}` for query `{query}`, which the documents do not have"
+                    )));
+                }
+            }
+            accepted.count(
+                "documents whose id is a query's",
+                queries.keys().filter(|id| known.contains(*id)).count(),
+            );
+        }
+        let before = queries.len();
         queries.retain(|id, _| qrels.contains_key(id));
-        let checksum = checksum(&queries, &qrels);
-        Self { name, documents, queries, qrels, checksum }
+        accepted.count("queries without judgements, left out", before - queries.len());
+        let checksum = checksum(&queries, &qrels, &spans);
+        Ok(Self { name, documents, queries, qrels, spans, types, accepted, checksum })
+    }
+
+    /// The same dataset with only these queries, under another name.
+    #[must_use]
+    pub fn only(&self, name: &str, keep: &BTreeSet<String>) -> Self {
+        let mut part = self.clone();
+        name.clone_into(&mut part.name);
+        part.queries.retain(|id, _| keep.contains(id));
+        part.qrels.retain(|id, _| keep.contains(id));
+        part.spans.retain(|id, _| keep.contains(id));
+        part.types.retain(|id, _| keep.contains(id));
+        part.checksum = checksum(&part.queries, &part.qrels, &part.spans);
+        part
     }
 }
 
-/// Every document of a corpus file, one by one in file order.
-pub fn corpus(path: &Path) -> Result<impl Iterator<Item = Result<CorpusDocument>>> {
-    Ok(json_lines::<CorpusLine>(path)?.map(|line| {
-        let (_, line) = line?;
-        Ok(CorpusDocument {
-            id: line.id,
-            title: line.title.unwrap_or_default(),
-            text: line.text.unwrap_or_default(),
-        })
-    }))
+/// What a format's reader found.
+struct Parts {
+    name: String,
+    documents: Documents,
+    queries: BTreeMap<String, String>,
+    qrels: Qrels,
+    spans: BTreeMap<String, Vec<GoldSpan>>,
+    types: BTreeMap<String, String>,
 }
 
-fn documents(folder: &Path) -> Result<Documents> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        documents: Option<PathBuf>,
-    }
-    let corpus = folder.join("corpus.jsonl");
-    if corpus.is_file() {
-        return Ok(Documents::Corpus(corpus));
-    }
-    let manifest = folder.join("dataset.toml");
-    if manifest.is_file() {
-        let text = fs_err::read_to_string(&manifest)?;
-        let parsed: Manifest = toml::from_str(&text).map_err(|e| {
-            EvalError::new(ErrorKind::Invalid, format!("{} is not valid TOML", manifest.display()))
-                .with_source(e)
-        })?;
-        if let Some(documents) = parsed.documents {
-            let path = folder.join(documents);
-            if path.is_dir() {
-                return Ok(Documents::Folder(path));
-            }
-            return Err(EvalError::new(
-                ErrorKind::NotFound,
-                format!(
-                    "{} names documents in {}, which is not a folder",
-                    manifest.display(),
-                    path.display()
-                ),
-            ));
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            documents: Documents::Indexed,
+            queries: BTreeMap::new(),
+            qrels: Qrels::new(),
+            spans: BTreeMap::new(),
+            types: BTreeMap::new(),
         }
     }
-    Err(EvalError::new(
-        ErrorKind::NotFound,
-        format!(
-            "{} has neither a corpus.jsonl nor a dataset.toml that names a folder of documents",
-            folder.display()
+}
+
+/// Every document's id, where the documents can be listed without a collection.
+fn ids(documents: &Documents) -> Result<Option<BTreeSet<String>>> {
+    Ok(match documents {
+        Documents::Corpus(path) => {
+            let mut known = BTreeSet::new();
+            for document in corpus(path)? {
+                let id = document?.id;
+                if known.contains(&id) {
+                    return Err(EvalError::new(
+                        ErrorKind::Invalid,
+                        format!("{} has document `{id}` twice", path.display()),
+                    ));
+                }
+                known.insert(id);
+            }
+            Some(known)
+        }
+        Documents::Folder(path) => Some(
+            wellspring_ingest::source::walk(std::slice::from_ref(path))
+                .into_iter()
+                .filter_map(|entry| match entry {
+                    wellspring_ingest::source::Entry::File(found) => Some(found.id.to_string()),
+                    _ => None,
+                })
+                .collect(),
         ),
-    ))
+        Documents::Indexed => None,
+    })
 }
 
-fn qrels_file(folder: &Path, split: Option<&str>) -> Result<PathBuf> {
-    let dir = folder.join("qrels");
-    let mut splits: Vec<String> = Vec::new();
-    if dir.is_dir() {
-        for entry in fs_err::read_dir(&dir)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if let Some(stem) = name.strip_suffix(".tsv") {
-                splits.push(stem.to_owned());
-            }
-        }
-    }
-    splits.sort();
-    let wanted = split.unwrap_or("test");
-    let chosen = match splits.as_slice() {
-        _ if splits.iter().any(|s| s == wanted) => wanted,
-        [only] if split.is_none() => only,
-        [] => {
-            return Err(EvalError::new(
-                ErrorKind::NotFound,
-                format!("{} has no judgements (*.tsv)", dir.display()),
-            ));
-        }
-        _ => {
-            return Err(EvalError::new(
-                ErrorKind::NotFound,
-                format!("{} has no split `{wanted}`; there are: {}", dir.display(), splits.join(", ")),
-            ));
-        }
-    };
-    Ok(dir.join(format!("{chosen}.tsv")))
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "questions".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
-/// Lines of JSON with their numbers. Only LF ends a line: U+2028 inside a string does not.
-fn json_lines<T: for<'de> Deserialize<'de>>(
-    path: &Path,
-) -> Result<impl Iterator<Item = Result<(usize, T)>> + use<T>> {
-    let text = fs_err::read_to_string(path)?;
-    let path = path.to_owned();
-    let parsed: Vec<_> = lines(&text)
-        .map(|(number, line)| {
-            serde_json::from_str(line).map(|value| (number, value)).map_err(|e| {
-                wrong(&path, number, "not a JSON object with the expected fields").with_source(e)
-            })
-        })
-        .collect();
-    Ok(parsed.into_iter())
-}
-
-fn checksum(queries: &BTreeMap<String, String>, qrels: &Qrels) -> String {
+fn checksum(
+    queries: &BTreeMap<String, String>,
+    qrels: &Qrels,
+    spans: &BTreeMap<String, Vec<GoldSpan>>,
+) -> String {
     let mut hasher = blake3::Hasher::new();
+    let mut put = |part: &str| {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    };
     for (id, text) in queries {
-        hasher.update(id.as_bytes()).update(&[0]).update(text.as_bytes()).update(&[0]);
+        put(id);
+        put(text);
         let mut judged: Vec<_> = qrels.get(id).into_iter().flatten().collect();
         judged.sort();
         for (document, grade) in judged {
-            hasher.update(document.as_bytes()).update(&[0]).update(&grade.to_le_bytes());
+            put(document);
+            put(&grade.to_string());
+        }
+        for span in spans.get(id).into_iter().flatten() {
+            put(&span.document);
+            put(&span.quote);
         }
     }
     hasher.finalize().to_hex().to_string()
 }
 
-/// A document id as run files carry it, decoded.
-pub(crate) fn plain(id: &str) -> String {
-    decode(id)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-            fs_err::write(path, text).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn a_beir_folder_reads_with_line_separators_inside_strings() {
-        let folder = folder(&[
-            ("corpus.jsonl", "{\"_id\":\"d1\",\"title\":\"T\",\"text\":\"a\u{2028}b\"}\n{\"_id\":\"d2\"}\n"),
-            (
-                "queries.jsonl",
-                "\u{feff}{\"_id\":\"1\",\"text\":\"one\"}\r\n{\"_id\":\"2\",\"text\":\"two\"}\n",
-            ),
-            ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n1\td1\t2\n1\td2\t0\n"),
-        ]);
-        let dataset = Dataset::open(folder.path(), None).unwrap();
-        assert_eq!(dataset.queries.len(), 1, "only judged queries");
-        assert_eq!(dataset.qrels["1"]["d1"], 2);
-        let Documents::Corpus(path) = &dataset.documents else { panic!() };
-        let documents: Vec<_> = corpus(path).unwrap().map(Result::unwrap).collect();
-        assert_eq!(documents[0].text, "a\u{2028}b");
-        assert_eq!(
-            documents[1],
-            CorpusDocument { id: "d2".into(), title: String::new(), text: String::new() }
-        );
-    }
-
-    #[test]
-    fn faults_name_the_file_and_the_line() {
-        let broken = folder(&[
-            ("corpus.jsonl", ""),
-            ("queries.jsonl", "{\"_id\":\"1\",\"text\":\"one\"}\n{\"_id\":1}\n"),
-            ("qrels/test.tsv", "1\td1\t2\n"),
-        ]);
-        let error = Dataset::open(broken.path(), None).unwrap_err().to_string();
-        assert!(error.contains("queries.jsonl line 2"), "{error}");
-
-        let unknown = folder(&[
-            ("corpus.jsonl", ""),
-            ("queries.jsonl", "{\"_id\":\"1\",\"text\":\"one\"}\n"),
-            ("qrels/test.tsv", "1\td1\t2\n7\td1\t1\n"),
-        ]);
-        let error = Dataset::open(unknown.path(), None).unwrap_err().to_string();
-        assert!(error.contains("query `7`"), "{error}");
-
-        let error = Dataset::open(unknown.path(), Some("dev")).unwrap_err().to_string();
-        assert!(error.contains("no split `dev`; there are: test"), "{error}");
-    }
-}
+mod tests;

@@ -1,11 +1,27 @@
 //! Is retrieval good, and is it better than before: measured through the same ingest and retrieve code that users run.
 
+pub mod ablate;
+pub mod compare;
 pub mod dataset;
+pub mod engine;
 pub mod error;
+pub mod failure;
+pub mod gate;
+pub mod index;
+pub mod kinds;
+pub mod label;
+pub mod legs;
+pub mod measure;
 pub mod metrics;
+pub mod report;
 pub mod retrieval;
 pub mod run;
+pub mod spans;
+pub mod stats;
+pub mod synth;
+pub mod tune;
 
 pub use dataset::Dataset;
 pub use error::{ErrorKind, EvalError, Result};
-pub use metrics::{Measure, Scores};
+pub use measure::Measure;
+pub use metrics::Scores;

@@ -1,14 +1,16 @@
 //! Retrieval measures with trec_eval's arithmetic: its order, its ties, its treatment of missing and unjudged documents.
 //!
-//! All values lie between 0 and 1. A document is relevant if its grade is at least 1; a grade below 0 counts as 0 (not
-//! relevant, no gain). Unjudged documents are not relevant. Means are over every query of the qrels: one that the run
-//! lacks counts 0, one that only the run has is left out (trec_eval's `-c`).
+//! A document is relevant if its grade is at least the measure's level; a grade below 0 counts as 0 (not relevant, no
+//! gain). Unjudged documents are not relevant. Means are over every query of the qrels (macro): one that the run lacks
+//! counts 0, one that only the run has is left out (trec_eval's `-c`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, EvalError, Result};
+use crate::measure::{Kind, Measure};
+use crate::stats::Interval;
 
 /// Grades by document of one query.
 pub type Judgements = HashMap<String, i32>;
@@ -22,84 +24,6 @@ pub type Ranking = Vec<(String, f32)>;
 /// Rankings by query.
 pub type Run = BTreeMap<String, Ranking>;
 
-/// One measure, by the names that `ir_measures` gives them, in lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Measure {
-    /// `ndcg@k`: discounted cumulative gain over the ideal one, both cut at k, with linear gain and a discount of
-    /// log2(rank + 1) (Järvelin and Kekäläinen 2002, as trec_eval's `ndcg_cut`).
-    Ndcg(usize),
-    /// `recall@k`: relevant documents among the first k, over all relevant ones (`recall`).
-    Recall(usize),
-    /// `p@k`: relevant documents among the first k, over k, however few were retrieved (`P`).
-    Precision(usize),
-    /// `mrr@k`: one over the rank of the first relevant document among the first k, else 0 (`recip_rank`, cut).
-    ReciprocalRank(usize),
-    /// `map`: mean over all relevant documents of the precision at their ranks, 0 for those not retrieved (`map`).
-    AveragePrecision,
-    /// `hit@k`: 1 if a relevant document is among the first k, else 0 (`success`).
-    Hit(usize),
-    /// `judged@k`: documents with any judgement among the first k, over those (k, or fewer if fewer were retrieved): how far
-    /// the other measures can be believed. (`ir_measures` orders ties by ascending id for this one measure only; here
-    /// every measure sees the same order.)
-    Judged(usize),
-}
-
-impl std::fmt::Display for Measure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ndcg(k) => write!(f, "ndcg@{k}"),
-            Self::Recall(k) => write!(f, "recall@{k}"),
-            Self::Precision(k) => write!(f, "p@{k}"),
-            Self::ReciprocalRank(k) => write!(f, "mrr@{k}"),
-            Self::AveragePrecision => f.write_str("map"),
-            Self::Hit(k) => write!(f, "hit@{k}"),
-            Self::Judged(k) => write!(f, "judged@{k}"),
-        }
-    }
-}
-
-impl std::str::FromStr for Measure {
-    type Err = EvalError;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let lower = name.to_ascii_lowercase();
-        if matches!(lower.as_str(), "map" | "ap") {
-            return Ok(Self::AveragePrecision);
-        }
-        let known = lower.split_once('@').and_then(|(base, k)| {
-            let k: usize = k.parse().ok().filter(|k| *k > 0)?;
-            match base {
-                "ndcg" => Some(Self::Ndcg(k)),
-                "recall" | "r" => Some(Self::Recall(k)),
-                "p" => Some(Self::Precision(k)),
-                "mrr" | "rr" => Some(Self::ReciprocalRank(k)),
-                "hit" | "success" => Some(Self::Hit(k)),
-                "judged" => Some(Self::Judged(k)),
-                _ => None,
-            }
-        });
-        known.ok_or_else(|| {
-            EvalError::new(
-                ErrorKind::Invalid,
-                format!("`{name}` is not a measure; there are ndcg@k, recall@k, p@k, mrr@k, map, hit@k and judged@k, k ≥ 1"),
-            )
-        })
-    }
-}
-
-/// What `eval retrieval` reports unless told otherwise.
-pub const DEFAULT_MEASURES: &[Measure] = &[
-    Measure::Ndcg(10),
-    Measure::Recall(10),
-    Measure::Recall(100),
-    Measure::ReciprocalRank(10),
-    Measure::AveragePrecision,
-    Measure::Precision(5),
-    Measure::Precision(10),
-    Measure::Hit(5),
-    Measure::Judged(10),
-];
-
 /// Puts a ranking into the order in which trec_eval judges it: score as a 32-bit number descending, then document id
 /// descending (by bytes). The rank column of a run file plays no part.
 pub fn sort_as_trec_eval(ranking: &mut Ranking) {
@@ -110,36 +34,54 @@ pub fn sort_as_trec_eval(ranking: &mut Ranking) {
 ///
 /// `ranking` must be in [`sort_as_trec_eval`]'s order, without a document twice.
 pub fn query_value(measure: Measure, judgements: &Judgements, ranking: &[(String, f32)]) -> f64 {
+    let k = measure.cut.unwrap_or(usize::MAX);
     let grade = |id: &String| judgements.get(id).copied().unwrap_or(0).max(0);
-    let relevant = judgements.values().filter(|grade| **grade > 0).count();
-    let hits = |k: usize| ranking.iter().take(k).filter(|(id, _)| grade(id) > 0).count();
-    match measure {
-        Measure::Ndcg(k) => {
+    let is_relevant = |id: &String| grade(id) >= measure.level;
+    let relevant = judgements.values().filter(|grade| **grade >= measure.level).count();
+    let hits = |k: usize| ranking.iter().take(k).filter(|(id, _)| is_relevant(id)).count();
+    match measure.kind {
+        Kind::Ndcg => {
             let gains = ranking.iter().take(k).map(|(id, _)| grade(id));
             let mut ideal: Vec<i32> = judgements.values().copied().filter(|grade| *grade > 0).collect();
             ideal.sort_unstable_by(|a, b| b.cmp(a));
             ratio(discounted(gains), discounted(ideal.into_iter().take(k)))
         }
-        Measure::Recall(k) => ratio(hits(k) as f64, relevant as f64),
-        Measure::Precision(k) => hits(k) as f64 / k as f64,
-        Measure::ReciprocalRank(k) => {
-            ranking.iter().take(k).position(|(id, _)| grade(id) > 0).map_or(0.0, |at| 1.0 / (at + 1) as f64)
+        Kind::Recall => ratio(hits(k) as f64, relevant as f64),
+        Kind::Precision => hits(k) as f64 / k as f64,
+        Kind::RPrecision => ratio(hits(relevant) as f64, relevant as f64),
+        Kind::ReciprocalRank => {
+            ranking.iter().take(k).position(|(id, _)| is_relevant(id)).map_or(0.0, |at| 1.0 / (at + 1) as f64)
         }
-        Measure::AveragePrecision => {
+        Kind::AveragePrecision => {
             let mut found = 0_usize;
             let mut sum = 0.0;
-            for (at, (id, _)) in ranking.iter().enumerate() {
-                if grade(id) > 0 {
+            for (at, (id, _)) in ranking.iter().take(k).enumerate() {
+                if is_relevant(id) {
                     found += 1;
                     sum += found as f64 / (at + 1) as f64;
                 }
             }
             ratio(sum, relevant as f64)
         }
-        Measure::Hit(k) => f64::from(u8::from(hits(k) > 0)),
-        Measure::Judged(k) => {
+        Kind::Hit => indicator(hits(k) > 0),
+        Kind::AllRecall => indicator(relevant > 0 && hits(k) == relevant),
+        Kind::Judged => {
             let judged = ranking.iter().take(k).filter(|(id, _)| judgements.contains_key(id)).count();
             ratio(judged as f64, ranking.len().min(k) as f64)
+        }
+        Kind::Bpref => {
+            let judged_against = judgements.len() - relevant;
+            let worst = judged_against.min(relevant) as f64;
+            let mut against = 0_usize;
+            let mut sum = 0.0;
+            for (id, _) in ranking {
+                if is_relevant(id) {
+                    sum += if against == 0 { 1.0 } else { 1.0 - against.min(relevant) as f64 / worst };
+                } else if judgements.contains_key(id) {
+                    against += 1;
+                }
+            }
+            ratio(sum, relevant as f64)
         }
     }
 }
@@ -152,11 +94,18 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
+fn indicator(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}
+
 /// Values of every query of the qrels and their means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean over the queries, by measure name.
     pub metrics: BTreeMap<String, f64>,
+    /// 95 % bootstrap intervals of the means, by measure name; empty until [`Scores::with_intervals`].
+    #[serde(default)]
+    pub intervals: BTreeMap<String, Interval>,
     /// Queries the means are over.
     pub queries: usize,
     /// Values by query, then by measure name.
@@ -165,8 +114,50 @@ pub struct Scores {
     pub missing: Vec<String>,
 }
 
-/// Scores a run. Rankings are re-sorted as trec_eval does; a document twice in one ranking is `Invalid`.
+impl Scores {
+    /// The values of one measure in the order of the queries' ids; `None` if it was not measured. A measure over quotes has
+    /// values for queries with quotes only.
+    pub fn values(&self, measure: &str) -> Option<Vec<f64>> {
+        let values: Vec<f64> =
+            self.per_query.values().filter_map(|values| values.get(measure).copied()).collect();
+        (!values.is_empty()).then_some(values)
+    }
+
+    /// Adds the bootstrap interval of every mean.
+    #[must_use]
+    pub fn with_intervals(mut self, seed: u64) -> Self {
+        let names: Vec<String> = self.metrics.keys().cloned().collect();
+        for name in names {
+            if let Some(interval) = self.values(&name).and_then(|values| Interval::of_mean(&values, seed)) {
+                self.intervals.insert(name, interval);
+            }
+        }
+        self
+    }
+
+    /// Adds one measure's values of some queries; its mean is over those.
+    pub fn add(&mut self, name: &str, values: &BTreeMap<String, f64>) {
+        for (query, value) in values {
+            if let Some(kept) = self.per_query.get_mut(query) {
+                kept.insert(name.to_owned(), *value);
+            }
+        }
+        if let Some(values) = self.values(name) {
+            self.metrics.insert(name.to_owned(), ratio(values.iter().sum(), values.len() as f64));
+        }
+    }
+}
+
+/// Scores a run. Rankings are re-sorted as trec_eval does; a document twice in one ranking is `Invalid`, and so is a run
+/// that has none of the judged queries.
 pub fn score(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Result<Scores> {
+    if !run.is_empty() && !run.keys().any(|query| qrels.contains_key(query)) {
+        return Err(EvalError::new(
+            ErrorKind::Invalid,
+            "the run has none of the judged queries: are run and judgements of the same test set?",
+        ));
+    }
+    let measures: BTreeSet<&Measure> = measures.iter().collect();
     let mut per_query = BTreeMap::new();
     let mut sums: BTreeMap<String, f64> = measures.iter().map(|m| (m.to_string(), 0.0)).collect();
     let mut missing = Vec::new();
@@ -179,7 +170,7 @@ pub fn score(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Result<Scores> {
             }
         };
         sort_as_trec_eval(&mut ranking);
-        let mut seen = std::collections::HashSet::with_capacity(ranking.len());
+        let mut seen = HashSet::with_capacity(ranking.len());
         if let Some((twice, _)) = ranking.iter().find(|(id, _)| !seen.insert(id.as_str())) {
             return Err(EvalError::new(
                 ErrorKind::Invalid,
@@ -187,8 +178,8 @@ pub fn score(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Result<Scores> {
             ));
         }
         let mut values = BTreeMap::new();
-        for measure in measures {
-            let value = query_value(*measure, judgements, &ranking);
+        for measure in &measures {
+            let value = query_value(**measure, judgements, &ranking);
             *sums.entry(measure.to_string()).or_default() += value;
             values.insert(measure.to_string(), value);
         }
@@ -196,12 +187,25 @@ pub fn score(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Result<Scores> {
     }
     let queries = qrels.len();
     let metrics = sums.into_iter().map(|(name, sum)| (name, ratio(sum, queries as f64))).collect();
-    Ok(Scores { metrics, queries, per_query, missing })
+    Ok(Scores { metrics, intervals: BTreeMap::new(), queries, per_query, missing })
+}
+
+/// Takes documents whose id is the query's own out of every ranking, as BEIR does for sets whose queries are documents
+/// (ArguAna, Quora). Returns how many were taken out.
+pub fn exclude_own_ids(run: &mut Run) -> usize {
+    let mut excluded = 0;
+    for (query, ranking) in run {
+        let before = ranking.len();
+        ranking.retain(|(document, _)| document != query);
+        excluded += before - ranking.len();
+    }
+    excluded
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::DEFAULT_MEASURES;
 
     fn ranking(ids: &[(&str, f32)]) -> Ranking {
         ids.iter().map(|(id, score)| ((*id).to_owned(), *score)).collect()
@@ -220,26 +224,42 @@ mod tests {
         let qrels = Qrels::from([("q".to_owned(), Judgements::from([("d".to_owned(), 0)]))]);
         let run = Run::from([("q".to_owned(), ranking(&[("d", 1.0)]))]);
         let scores = score(&qrels, &run, DEFAULT_MEASURES).unwrap();
-        assert_eq!(scores.metrics["ndcg@10"], 0.0);
-        assert_eq!(scores.metrics["judged@10"], 1.0);
+        for (name, value) in &scores.metrics {
+            let expected = f64::from(u8::from(name == "judged@10"));
+            assert_eq!(*value, expected, "{name}");
+        }
         assert_eq!(scores.queries, 1);
     }
 
     #[test]
-    fn a_document_twice_is_refused() {
+    fn a_document_twice_and_a_foreign_run_are_refused() {
         let qrels = Qrels::from([("q".to_owned(), Judgements::from([("d".to_owned(), 1)]))]);
-        let run = Run::from([("q".to_owned(), ranking(&[("d", 1.0), ("d", 0.5)]))]);
-        assert_eq!(score(&qrels, &run, DEFAULT_MEASURES).unwrap_err().kind(), ErrorKind::Invalid);
+        let twice = Run::from([("q".to_owned(), ranking(&[("d", 1.0), ("d", 0.5)]))]);
+        assert_eq!(score(&qrels, &twice, DEFAULT_MEASURES).unwrap_err().kind(), ErrorKind::Invalid);
+        let foreign = Run::from([("other".to_owned(), ranking(&[("d", 1.0)]))]);
+        assert_eq!(score(&qrels, &foreign, DEFAULT_MEASURES).unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]
-    fn measure_names_round_trip() {
-        for measure in DEFAULT_MEASURES {
-            assert_eq!(measure.to_string().parse::<Measure>().unwrap(), *measure);
-        }
-        assert_eq!("nDCG@10".parse::<Measure>().unwrap(), Measure::Ndcg(10));
-        for wrong in ["ndcg", "ndcg@0", "ndcg@x", "bleu@4", ""] {
-            assert!(wrong.parse::<Measure>().is_err(), "{wrong}");
-        }
+    fn a_measure_named_twice_counts_once() {
+        let qrels = Qrels::from([("q".to_owned(), Judgements::from([("d".to_owned(), 1)]))]);
+        let run = Run::from([("q".to_owned(), ranking(&[("d", 1.0)]))]);
+        let ndcg = Measure::at(Kind::Ndcg, 10);
+        assert_eq!(score(&qrels, &run, &[ndcg, ndcg]).unwrap().metrics["ndcg@10"], 1.0);
+    }
+
+    #[test]
+    fn every_relevant_document_counts_for_all_recall() {
+        let judged = Judgements::from([("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 0)]);
+        let run = ranking(&[("a", 3.0), ("c", 2.0), ("b", 1.0)]);
+        let at = |k| query_value(Measure::at(Kind::AllRecall, k), &judged, &run);
+        assert_eq!((at(2), at(3)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn own_ids_are_taken_out() {
+        let mut run = Run::from([("q".to_owned(), ranking(&[("q", 2.0), ("d", 1.0)]))]);
+        assert_eq!(exclude_own_ids(&mut run), 1);
+        assert_eq!(run["q"], ranking(&[("d", 1.0)]));
     }
 }

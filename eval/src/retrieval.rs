@@ -1,50 +1,20 @@
-//! Measures retrieval alone: indexes a dataset's documents as a user would, asks its queries, scores the ranking.
+//! Measures retrieval alone: asks a dataset's queries as a user would, and scores the rankings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
-use wellspring_ingest::{Content, Ingestor, Outcome, Submission};
-use wellspring_retrieve::{Mode, Retriever, SearchRequest, document_ranking};
-use wellspring_store::jobs::JobState;
-use wellspring_store::{CollectionScope, DocumentId};
+use serde::{Deserialize, Serialize};
+use wellspring_retrieve::{Mode, Retriever, SearchRequest, SearchResponse, document_ranking};
+use wellspring_store::CollectionScope;
 
-use crate::dataset::{Dataset, Documents, corpus};
-use crate::error::{ErrorKind, EvalError, Result};
-use crate::metrics::{Measure, Run, Scores, score};
-
-/// What differs between engines under evaluation.
-#[derive(Debug, Clone, Serialize)]
-pub struct Switches {
-    /// The embedder's name; `None` for the configured one.
-    pub model: Option<String>,
-    /// One chunk per document, cut where the model stops reading: the setting of the literature. Otherwise the
-    /// configured chunking.
-    pub whole_documents: bool,
-}
-
-/// A ready engine with a collection for this dataset.
-pub struct Engine {
-    /// Reads documents; its workers run.
-    pub ingestor: Ingestor,
-    /// Answers queries.
-    pub retriever: Arc<Retriever>,
-    /// Where the dataset's documents go.
-    pub collection: CollectionScope,
-    /// The embedder's fingerprint.
-    pub fingerprint: String,
-}
-
-/// Makes engines; the composition root implements it, so that nothing here reads a configuration.
-#[async_trait]
-pub trait EngineFactory: Send + Sync {
-    /// An engine whose collection belongs to this dataset and these switches. It may hold documents of an earlier
-    /// evaluation; what is unchanged is not embedded again.
-    async fn engine(&self, dataset: &Dataset, switches: &Switches) -> Result<Engine>;
-}
+use crate::dataset::{Accepted, Dataset};
+use crate::engine::{Engine, Switches};
+use crate::error::{EvalError, Result};
+use crate::index::Indexed;
+use crate::measure::Measure;
+use crate::metrics::{Run, Scores, exclude_own_ids, score};
+use crate::{spans, stats};
 
 /// How an evaluation is run.
 #[derive(Debug, Clone)]
@@ -55,26 +25,24 @@ pub struct RetrievalOptions {
     pub measures: Vec<Measure>,
     /// Queries asked at the same time; 1 gives undisturbed latencies.
     pub concurrency: usize,
+    /// Leaves out of each ranking the document whose id is the query's (BEIR's rule for ArguAna and Quora).
+    pub exclude_own_ids: bool,
+    /// Of every resampling.
+    pub seed: u64,
 }
 
-/// What indexing the documents came to.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Indexed {
-    /// Documents in the dataset.
-    pub documents: usize,
-    /// By outcome: `indexed`, `unchanged`, `empty`, or the reason of a failure.
-    pub outcomes: BTreeMap<String, usize>,
-    /// Seconds.
-    pub seconds: f64,
-}
-
-/// One evaluated mode.
-#[derive(Debug, Clone, Serialize)]
+/// One evaluated configuration on one dataset.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RetrievalReport {
     /// The dataset's name.
     pub dataset: String,
     /// Its checksum.
     pub checksum: String,
+    /// A hash of its documents; empty for those that were in a collection already.
+    #[serde(default)]
+    pub documents_checksum: String,
+    /// What was unusual in it and accepted.
+    pub accepted: Accepted,
     /// `hybrid`, `dense` or `keyword`.
     pub mode: Mode,
     /// The embedder's fingerprint.
@@ -83,19 +51,36 @@ pub struct RetrievalReport {
     pub switches: Switches,
     /// Depth of each ranking in documents.
     pub depth: usize,
+    /// Of every resampling.
+    pub seed: u64,
     /// Means, queries, values per query.
     #[serde(flatten)]
     pub scores: Scores,
+    /// The smallest difference in each measure that so many queries let one find in four of five cases, against a system
+    /// whose values correlate by [`ASSUMED_CORRELATION`].
+    pub detectable: BTreeMap<String, f64>,
     /// Queries whose answer was degraded, with the reasons.
     pub degraded: BTreeMap<String, Vec<String>>,
-    /// Wall-clock milliseconds per query.
+    /// Wall-clock milliseconds per query, measured apart by [`latency`]: an evaluation recalls what legs found before.
     pub latency_ms: Latency,
+    /// What a query costs beside time.
+    pub cost: Cost,
+    /// By query: the first hit's cosine (of the keyword mode: its BM25 score), which a caller could refuse by.
+    pub confidence: BTreeMap<String, f64>,
+    /// Documents left out because their id was the query's.
+    pub own_ids_excluded: usize,
     /// What indexing came to.
     pub indexed: Indexed,
+    /// The configuration in force, secrets hidden.
+    pub configuration: serde_json::Value,
 }
 
-/// Latency over the queries, in milliseconds.
-#[derive(Debug, Clone, Default, Serialize)]
+/// The correlation that [`RetrievalReport::detectable`] assumes; two variants of one engine lie between 0.8 and 0.99 (see
+/// `datasets/RESULTS.md`). A comparison of two runs prints the figure from their actual differences.
+pub const ASSUMED_CORRELATION: f64 = 0.9;
+
+/// Latency over queries that were asked live, one after the other, in milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
     pub p50: f64,
@@ -103,190 +88,181 @@ pub struct Latency {
     pub p95: f64,
     /// Largest.
     pub max: f64,
+    /// Queries these are over; 0 if latency was not measured.
+    pub queries: usize,
+    /// Medians of the stages.
+    pub stages: BTreeMap<String, f64>,
+    /// By query.
+    pub per_query: BTreeMap<String, f64>,
 }
 
-/// Indexes the dataset's documents through the ingest pipeline and waits until they are searchable.
-///
-/// Empty documents count and are never found; any other failure is an error, since the figures would be about another
-/// collection than the dataset's.
-pub async fn index(engine: &Engine, dataset: &Dataset, progress: &(dyn Fn(u64) + Sync)) -> Result<Indexed> {
-    let started = Instant::now();
-    let mut indexed = match &dataset.documents {
-        Documents::Corpus(path) => index_corpus(engine, path, progress).await?,
-        Documents::Folder(path) => index_folder(engine, path, progress).await?,
-        Documents::Indexed => Indexed::default(),
-    };
-    indexed.documents = indexed.outcomes.values().sum();
-    indexed.seconds = started.elapsed().as_secs_f64();
-    Ok(indexed)
+/// What a query costs beside time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Tokens embedded per query, mean, as the embedder counts them; 0 where no query is embedded.
+    pub tokens_per_query: f64,
+    /// Calls of a chat model per query: retrieval makes none.
+    pub chat_calls_per_query: f64,
 }
 
-/// Documents handed over and not yet searchable, at most: enough to keep every stage busy.
-const IN_FLIGHT: usize = 64;
-
-/// One document is not waited for longer.
-const PATIENCE: Duration = Duration::from_secs(600);
-
-async fn index_corpus(
-    engine: &Engine,
-    path: &std::path::Path,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Indexed> {
-    let documents: Vec<_> = corpus(path)?.collect::<Result<_>>()?;
-    let outcomes = stream::iter(documents)
-        .map(|document| async move {
-            if document.text.trim().is_empty() && document.title.trim().is_empty() {
-                return Ok(("empty".to_owned(), document.id));
-            }
-            let id = DocumentId::new(document.id.as_str())
-                .map_err(|e| EvalError::engine("naming a document", e))?;
-            let title = (!document.title.is_empty()).then_some(document.title);
-            let content = Content::Bytes(document.text.into_bytes().into());
-            let mut submission = Submission::new(id, document.id.as_str(), content);
-            submission.media_type = Some("text/plain".to_owned());
-            submission.title = title;
-            let accepted = engine
-                .ingestor
-                .submit(&engine.collection, submission, None)
-                .await
-                .map_err(|e| EvalError::engine("accepting a document", e))?;
-            let job = engine
-                .ingestor
-                .wait(engine.collection.scope(), accepted.job, PATIENCE)
-                .await
-                .map_err(|e| EvalError::engine("waiting for a document", e))?;
-            Ok::<_, EvalError>((outcome(job.state, job.reason.as_deref()), document.id))
-        })
-        .buffer_unordered(IN_FLIGHT);
-    collect(outcomes, OF_A_CORPUS, progress).await
-}
-
-async fn index_folder(
-    engine: &Engine,
-    path: &std::path::Path,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Indexed> {
-    let reports = engine
-        .ingestor
-        .ingest_paths(engine.collection.clone(), vec![path.to_owned()])
-        .await
-        .map_err(|e| EvalError::engine("reading a folder", e))?;
-    let outcomes = reports.map(|report| {
-        let outcome = match report.outcome {
-            Outcome::Indexed => "indexed".to_owned(),
-            Outcome::Unchanged => "unchanged".to_owned(),
-            Outcome::Skipped | Outcome::Failed => report.reason.unwrap_or_else(|| "failed".to_owned()),
-        };
-        Ok((outcome, report.path))
-    });
-    collect(outcomes, OF_A_FOLDER, progress).await
-}
-
-/// The job's end as one word: the state, or the reason where there is one.
-fn outcome(state: JobState, reason: Option<&str>) -> String {
-    match state {
-        JobState::Indexed => "indexed".to_owned(),
-        JobState::Unchanged => "unchanged".to_owned(),
-        _ => reason.unwrap_or("failed").to_owned(),
-    }
-}
-
-/// How a document of a corpus file may end.
-const OF_A_CORPUS: &[&str] = &["indexed", "unchanged", "empty"];
-
-/// How a file of a folder may end: other kinds of files may lie there.
-const OF_A_FOLDER: &[&str] = &["indexed", "unchanged", "empty", "unsupported"];
-
-async fn collect(
-    outcomes: impl stream::Stream<Item = Result<(String, String)>>,
-    accepted: &[&str],
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Indexed> {
-    let mut indexed = Indexed::default();
-    let mut done = 0;
-    let mut outcomes = std::pin::pin!(outcomes);
-    while let Some((outcome, document)) = outcomes.try_next().await? {
-        done += 1;
-        progress(done);
-        if !accepted.contains(&outcome.as_str()) {
-            return Err(EvalError::new(
-                ErrorKind::Engine,
-                format!("document `{document}` of the dataset could not be indexed: {outcome}"),
-            ));
-        }
-        *indexed.outcomes.entry(outcome).or_default() += 1;
-    }
-    Ok(indexed)
-}
-
-/// Asks every judged query in one mode and scores the rankings. The document score is its best chunk's.
+/// Asks every judged query and scores the rankings. The document score is its best chunk's. Remembered legs are left for
+/// the next evaluation.
 pub async fn evaluate(
     engine: &Engine,
     dataset: &Dataset,
     switches: &Switches,
-    mode: Mode,
     options: &RetrievalOptions,
     indexed: Indexed,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(RetrievalReport, Run)> {
-    let mut rankings = stream::iter(&dataset.queries)
-        .map(|(id, text)| async move {
-            let started = Instant::now();
-            let request = SearchRequest { mode, ..SearchRequest::new(text.clone()) };
-            let ranking = engine
-                .retriever
-                .search_documents(&engine.collection, request, options.depth)
-                .await
-                .map_err(|e| EvalError::engine("searching", e))?;
-            Ok::<_, EvalError>((id.clone(), ranking, started.elapsed()))
-        })
+    let mut answers = stream::iter(&dataset.queries)
+        .map(|(id, text)| ask(engine, switches.mode, options.depth, id, text))
         .buffer_unordered(options.concurrency.max(1));
-    let mut run = Run::new();
-    let mut degraded = BTreeMap::new();
-    let mut latencies = Vec::with_capacity(dataset.queries.len());
-    while let Some((id, ranking, latency)) = rankings.try_next().await? {
-        latencies.push(latency);
-        if !ranking.degraded.is_empty() {
-            let reasons = ranking.degraded.iter().map(|d| format!("{}: {}", d.leg, d.reason)).collect();
+    let (mut run, mut degraded, mut confidence) = (Run::new(), BTreeMap::new(), BTreeMap::new());
+    let mut done = 0;
+    while let Some((id, response)) = answers.try_next().await? {
+        if !response.degraded.is_empty() {
+            let reasons = response.degraded.iter().map(|d| format!("{}: {}", d.leg, d.reason)).collect();
             degraded.insert(id.clone(), reasons);
         }
-        let documents = document_ranking(&ranking.hits);
+        if let Some(sure) = sureness(&response, switches.mode) {
+            confidence.insert(id.clone(), sure);
+        }
+        let documents = document_ranking(&response.hits);
         run.insert(id, documents.into_iter().map(|(id, score)| (id.into(), score)).collect());
-        progress(latencies.len() as u64);
+        done += 1;
+        progress(done);
+    }
+    if let Some(path) = &engine.legs_file {
+        engine.legs.save(path)?;
+    }
+    let own_ids_excluded = if options.exclude_own_ids { exclude_own_ids(&mut run) } else { 0 };
+    let mut scores = score(&dataset.qrels, &run, &options.measures)?;
+    for (name, values) in spans::measure(engine, dataset, switches).await? {
+        scores.add(&name, &values);
     }
     let report = RetrievalReport {
         dataset: dataset.name.clone(),
         checksum: dataset.checksum.clone(),
-        mode,
-        fingerprint: engine.fingerprint.clone(),
+        documents_checksum: engine.documents_checksum.clone(),
+        accepted: dataset.accepted.clone(),
+        mode: switches.mode,
+        fingerprint: engine.embedder.info().fingerprint.to_string(),
         switches: switches.clone(),
         depth: options.depth,
-        scores: score(&dataset.qrels, &run, &options.measures)?,
+        seed: options.seed,
+        detectable: detectable(&scores),
+        scores: scores.with_intervals(options.seed),
         degraded,
-        latency_ms: latency(latencies),
+        latency_ms: Latency::default(),
+        cost: cost(engine, dataset, switches.mode),
+        confidence,
+        own_ids_excluded,
         indexed,
+        configuration: engine.configuration.clone(),
     };
     Ok((report, run))
 }
 
-fn latency(mut all: Vec<Duration>) -> Latency {
-    all.sort_unstable();
-    let at = |share: f64| {
-        let index = (share * all.len() as f64).ceil() as usize;
-        all.get(index.saturating_sub(1)).map_or(0.0, |d| d.as_secs_f64() * 1e3)
+async fn ask(
+    engine: &Engine,
+    mode: Mode,
+    depth: usize,
+    id: &str,
+    text: &str,
+) -> Result<(String, SearchResponse)> {
+    let request = SearchRequest { mode, explain: true, ..SearchRequest::new(text) };
+    let response = engine.retriever.search_documents(&engine.collection, request, depth).await;
+    Ok((id.to_owned(), response.map_err(|e| EvalError::engine("searching", e))?))
+}
+
+/// What a caller could refuse by: the score of the first hit in the leg whose scores compare between queries.
+fn sureness(response: &SearchResponse, mode: Mode) -> Option<f64> {
+    let explain = response.hits.first()?.explain.as_ref()?;
+    let leg = if mode.wants_dense() { explain.dense } else { explain.keyword };
+    // The first hit may be one that the vector leg did not list.
+    Some(f64::from(leg?.score.unwrap_or(0.0)))
+}
+
+fn detectable(scores: &Scores) -> BTreeMap<String, f64> {
+    let of = |name: &String| {
+        let values = scores.values(name)?;
+        let expected = stats::deviation_of_differences(stats::deviation(&values), ASSUMED_CORRELATION);
+        Some((name.clone(), stats::detectable(expected, values.len())))
     };
-    Latency { p50: at(0.5), p95: at(0.95), max: at(1.0) }
+    scores.metrics.keys().filter_map(of).collect()
+}
+
+fn cost(engine: &Engine, dataset: &Dataset, mode: Mode) -> Cost {
+    if !mode.wants_dense() || dataset.queries.is_empty() {
+        return Cost::default();
+    }
+    let counter = engine.embedder.counter();
+    let tokens: usize = dataset.queries.values().map(|text| counter.count(text)).sum();
+    Cost { tokens_per_query: tokens as f64 / dataset.queries.len() as f64, chat_calls_per_query: 0.0 }
+}
+
+/// A value that occurred; 0 of none.
+fn percentile(mut all: Vec<f64>, share: f64) -> f64 {
+    all.sort_by(f64::total_cmp);
+    let index = (share * all.len() as f64).ceil() as usize;
+    all.get(index.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
+/// Latency of at most `queries` queries spread over the dataset, asked one after the other of a retriever without memory:
+/// what one user waits for ten passages. None of 0 queries.
+pub async fn latency(
+    retriever: &Retriever,
+    collection: &CollectionScope,
+    dataset: &Dataset,
+    switches: &Switches,
+    queries: usize,
+) -> Result<Latency> {
+    let step = dataset.queries.len().div_ceil(queries.max(1)).max(1);
+    let mut per_query = BTreeMap::new();
+    let mut stages: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (at, (id, text)) in dataset.queries.iter().step_by(step).take(queries).enumerate() {
+        let request = SearchRequest {
+            mode: switches.mode,
+            neighbours: switches.widening(),
+            ..SearchRequest::new(text.as_str())
+        };
+        let search = || async {
+            let response = retriever.search(collection, request.clone()).await;
+            response.map_err(|e| EvalError::engine("searching", e))
+        };
+        if at == 0 {
+            // The first search of an engine loads model and index.
+            search().await?;
+        }
+        let started = Instant::now();
+        let response = search().await?;
+        per_query.insert(id.clone(), started.elapsed().as_secs_f64() * 1e3);
+        for (stage, ms) in response.timings.0 {
+            stages.entry(stage).or_default().push(ms);
+        }
+    }
+    let all: Vec<f64> = per_query.values().copied().collect();
+    Ok(Latency {
+        p50: percentile(all.clone(), 0.5),
+        p95: percentile(all.clone(), 0.95),
+        max: percentile(all.clone(), 1.0),
+        queries: all.len(),
+        stages: stages.into_iter().map(|(stage, times)| (stage, percentile(times, 0.5))).collect(),
+        per_query,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::percentile;
 
     #[test]
     fn percentiles_are_values_that_occurred() {
-        let all = (1..=100).rev().map(Duration::from_millis).collect();
-        let latency = latency(all);
-        assert_eq!((latency.p50, latency.p95, latency.max), (50.0, 95.0, 100.0));
-        assert_eq!(super::latency(Vec::new()).max, 0.0);
+        let all: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(percentile(all.clone(), 0.5), 50.0);
+        assert_eq!(percentile(all.clone(), 0.95), 95.0);
+        assert_eq!(percentile(all, 1.0), 100.0);
+        assert_eq!(percentile(Vec::new(), 0.5), 0.0);
     }
 }

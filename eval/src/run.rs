@@ -38,10 +38,13 @@ pub fn read(path: &Path) -> Result<Run> {
         let score: f32 = score
             .parse()
             .ok()
-            .filter(|score: &f32| !score.is_nan())
-            .ok_or_else(|| wrong(path, number, "the fifth column is not a number"))?;
+            .filter(|score: &f32| score.is_finite())
+            .ok_or_else(|| wrong(path, number, "the fifth column is not a finite number"))?;
         let ranking = run.entry(decode(query)).or_default();
         ranking.push((decode(document), score));
+    }
+    if run.is_empty() {
+        return Err(EvalError::new(ErrorKind::Invalid, format!("{} has no ranking", path.display())));
     }
     Ok(run)
 }
@@ -138,6 +141,6 @@ mod tests {
         let path = folder.path().join("run.trec");
         fs_err::write(&path, "\u{feff}q Q0 d 1 0.5 t\r\n\nq Q0 d2 2 high t\n").unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.ends_with("run.trec line 3: the fifth column is not a number"), "{error}");
+        assert!(error.ends_with("run.trec line 3: the fifth column is not a finite number"), "{error}");
     }
 }

@@ -14,6 +14,7 @@ use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::explain::{self, Degraded, Explain, Timings};
 use crate::fuse::fuse;
+use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
 use crate::query::{Query, SearchRequest};
@@ -33,6 +34,7 @@ pub struct Retriever {
     registry: Arc<Registry>,
     models: CollectionModels,
     config: RetrieveConfig,
+    memory: Option<Arc<dyn LegMemory>>,
 }
 
 /// The outcome of the rounds of recall.
@@ -46,7 +48,19 @@ impl Retriever {
     /// `Invalid` if a setting is out of range. Models are loaded when a search first needs them.
     pub fn new(store: Store, registry: Arc<Registry>, config: RetrieveConfig) -> Result<Self> {
         config.check()?;
-        Ok(Self { store, models: CollectionModels::new(Arc::clone(&registry)), registry, config })
+        Ok(Self {
+            store,
+            models: CollectionModels::new(Arc::clone(&registry)),
+            registry,
+            config,
+            memory: None,
+        })
+    }
+
+    /// Lets the legs' answers be remembered and recalled; see [`LegMemory`].
+    #[must_use]
+    pub fn with_memory(self, memory: Arc<dyn LegMemory>) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     /// The settings it runs with.
@@ -133,6 +147,7 @@ impl Retriever {
             &self.models,
             scope,
             query,
+            self.memory.as_deref(),
             Duration::from_millis(self.config.deadline_ms),
         );
         let want = query.pool();

@@ -203,7 +203,7 @@ impl Query {
 
 /// The text as it is embedded and analysed: normalised like stored text, control characters as white space, runs of
 /// white space as one blank.
-fn clean(query: &str) -> String {
+pub fn clean(query: &str) -> String {
     let without_controls: String = query.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let normalised = wellspring_models::text::normalize(&without_controls);
     normalised.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -14,6 +14,7 @@ use wellspring_store::{ChunkKey, CollectionScope, Store};
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::explain::{Degraded, Timings, VectorEngine, milliseconds};
 use crate::fuse::{LegHit, LegList, Missing};
+use crate::memory::{LegAsk, LegMemory};
 use crate::models::CollectionModels;
 use crate::query::Query;
 
@@ -27,6 +28,7 @@ pub(crate) struct Legs<'a> {
     models: &'a CollectionModels,
     scope: &'a CollectionScope,
     query: &'a Query,
+    memory: Option<&'a dyn LegMemory>,
     deadline: Instant,
     budget: Duration,
     among: OnceCell<Option<RoaringTreemap>>,
@@ -56,6 +58,7 @@ impl<'a> Legs<'a> {
         models: &'a CollectionModels,
         scope: &'a CollectionScope,
         query: &'a Query,
+        memory: Option<&'a dyn LegMemory>,
         budget: Duration,
     ) -> Self {
         Self {
@@ -63,6 +66,8 @@ impl<'a> Legs<'a> {
             models,
             scope,
             query,
+            // A filtered list is of that filter only.
+            memory: memory.filter(|_| query.filter.is_none()),
             deadline: Instant::now() + budget,
             budget,
             among: OnceCell::new(),
@@ -149,9 +154,34 @@ impl<'a> Legs<'a> {
     }
 
     async fn dense(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
+        self.remembered(DENSE, depth, only, self.ask_dense(depth, only)).await
+    }
+
+    async fn keyword(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
+        self.remembered(KEYWORD, depth, only, self.ask_keyword(depth, only)).await
+    }
+
+    async fn remembered(
+        &self,
+        leg: &'static str,
+        depth: usize,
+        only: Option<&RoaringTreemap>,
+        search: impl Future<Output = Result<LegList>>,
+    ) -> Result<LegList> {
         if only.is_some_and(RoaringTreemap::is_empty) {
             return Ok(LegList::default());
         }
+        let Some(memory) = self.memory else { return search.await };
+        let ask = LegAsk { collection: self.scope.key(), leg, text: &self.query.text, depth, only };
+        if let Some(list) = memory.recall(&ask) {
+            return Ok(list);
+        }
+        let list = search.await?;
+        memory.keep(&ask, &list);
+        Ok(list)
+    }
+
+    async fn ask_dense(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
         let vector = self.vector.get_or_try_init(|| self.embed()).await?;
         let among = match only {
             Some(keys) => Some(keys),
@@ -163,10 +193,7 @@ impl<'a> Legs<'a> {
         Ok(LegList { exhausted: hits.len() < depth, hits, ..LegList::default() })
     }
 
-    async fn keyword(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
-        if only.is_some_and(RoaringTreemap::is_empty) {
-            return Ok(LegList::default());
-        }
+    async fn ask_keyword(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
         let among = match only {
             Some(keys) => Some(keys),
             None => self.among().await?.as_ref(),

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::plain;
-use crate::error::Result;
+use super::Accepted;
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::metrics::Qrels;
-use crate::run::{lines, wrong};
+use crate::run::{decode, lines, wrong};
 
 /// Reads judgements: TREC's `qid 0 docid grade`, or BEIR's `qid docid grade` with or without its header. A grade is an
-/// integer; the same pair twice with another grade is `Invalid`.
-pub fn read_qrels(path: &Path) -> Result<Qrels> {
+/// integer, below 0 counts as 0. A pair given twice is `Invalid`, and so is a file without judgements.
+pub fn read_qrels(path: &Path, accepted: &mut Accepted) -> Result<Qrels> {
     let text = fs_err::read_to_string(path)?;
+    accepted.count_in_text(&text);
     let mut qrels = Qrels::new();
     for (number, line) in lines(&text) {
         // BEIR separates by tabs, so its ids may hold spaces; TREC separates by any white space.
@@ -26,11 +27,12 @@ pub fn read_qrels(path: &Path) -> Result<Qrels> {
             continue;
         }
         // Only TREC's columns are split at white space, so only there ids are percent-encoded.
-        let id = |raw: &str| if columns.len() == 3 { raw.to_owned() } else { plain(raw) };
-        let grade: i32 =
-            grade.parse().map_err(|_| wrong(path, number, format_args!("`{grade}` is not a grade")))?;
-        let before = qrels.entry(id(query)).or_default().insert(id(document), grade);
-        if before.is_some_and(|before| before != grade) {
+        let id = |raw: &str| if columns.len() == 3 { raw.to_owned() } else { decode(raw) };
+        let grade: i32 = grade
+            .parse()
+            .map_err(|_| wrong(path, number, format_args!("`{grade}` is not a grade: an integer is")))?;
+        let grade = accepted.grade(grade);
+        if qrels.entry(id(query)).or_default().insert(id(document), grade).is_some() {
             return Err(wrong(
                 path,
                 number,
@@ -38,13 +40,17 @@ pub fn read_qrels(path: &Path) -> Result<Qrels> {
             ));
         }
     }
+    if qrels.is_empty() {
+        return Err(EvalError::new(ErrorKind::Invalid, format!("{} has no judgements", path.display())));
+    }
     Ok(qrels)
 }
 
 /// Reads topics: TREC's SGML (`<top> <num> Number: 1 <title> …`, of which the title is the query) or lines of
 /// `qid<TAB>text`.
-pub fn read_topics(path: &Path) -> Result<BTreeMap<String, String>> {
+pub fn read_topics(path: &Path, accepted: &mut Accepted) -> Result<BTreeMap<String, String>> {
     let text = fs_err::read_to_string(path)?;
+    accepted.count_in_text(&text);
     if text.contains("<top>") { read_sgml(path, &text) } else { read_columns(path, &text) }
 }
 
@@ -54,7 +60,7 @@ fn read_columns(path: &Path, text: &str) -> Result<BTreeMap<String, String>> {
         let (id, query) = line
             .split_once('\t')
             .ok_or_else(|| wrong(path, number, "a topic line is an id, a tab, and the query's text"))?;
-        if topics.insert(plain(id.trim()), query.trim().to_owned()).is_some() {
+        if topics.insert(decode(id.trim()), query.trim().to_owned()).is_some() {
             return Err(wrong(path, number, format_args!("topic `{id}` is there twice")));
         }
     }
@@ -103,15 +109,41 @@ mod tests {
         (folder, path)
     }
 
+    fn qrels(path: &Path) -> Result<Qrels> {
+        read_qrels(path, &mut Accepted::default())
+    }
+
+    fn topics(path: &Path) -> Result<BTreeMap<String, String>> {
+        read_topics(path, &mut Accepted::default())
+    }
+
     #[test]
     fn both_forms_of_judgements_read_alike() {
         let (_a, trec) = file("1 0 d%201 2\n1 0 d2 -1\n");
         let (_b, beir) = file("query-id\tcorpus-id\tscore\n1\td 1\t2\n1\td2\t-1\n");
-        assert_eq!(read_qrels(&trec).unwrap(), read_qrels(&beir).unwrap());
-        let (_c, twice) = file("1 0 d 1\n1 0 d 2\n");
-        assert!(read_qrels(&twice).unwrap_err().to_string().contains("line 2"));
-        let (_d, grade) = file("1 0 d high\n");
-        assert!(read_qrels(&grade).unwrap_err().to_string().contains("`high` is not a grade"));
+        assert_eq!(qrels(&trec).unwrap(), qrels(&beir).unwrap());
+        for (text, complaint) in [
+            ("1 0 d 1\n1 0 d 1\n", "line 2: `d` is judged twice"),
+            ("1 0 d high\n", "line 1: `high` is not a grade"),
+            ("1 0 d 1.5\n", "`1.5` is not a grade"),
+            ("query-id\tcorpus-id\tscore\n", "has no judgements"),
+            ("1 d\n", "line 1: a judgement has three columns"),
+        ] {
+            let (_c, path) = file(text);
+            let error = qrels(&path).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
+
+    #[test]
+    fn negative_grades_count_as_none_and_are_reported() {
+        let (_a, path) = file("\u{feff}1 0 d -2\r\n1 0 e 3\r\n");
+        let mut accepted = Accepted::default();
+        assert_eq!(read_qrels(&path, &mut accepted).unwrap()["1"]["d"], 0);
+        assert_eq!(
+            accepted.to_string(),
+            "1 byte order marks, 2 lines ended by CR LF, 1 negative grades, counted as 0"
+        );
     }
 
     #[test]
@@ -120,8 +152,8 @@ mod tests {
             "<top>\n<num> Number: 301\n<title> International\n Organized Crime\n<desc> Description:\nx\n</top>\n<top><num>302<title>b</top>",
         );
         let (_b, columns) = file("301\tInternational Organized Crime\n302\tb\n");
-        assert_eq!(read_topics(&sgml).unwrap(), read_topics(&columns).unwrap());
+        assert_eq!(topics(&sgml).unwrap(), topics(&columns).unwrap());
         let (_c, broken) = file("<top>\n<num> 1\n</top>");
-        assert!(read_topics(&broken).unwrap_err().to_string().contains("needs <num> and <title>"));
+        assert!(topics(&broken).unwrap_err().to_string().contains("needs <num> and <title>"));
     }
 }
