@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use wellspring_answer::AnswerConfig;
 use wellspring_ingest::IngestConfig;
 use wellspring_ingest::extract::Limits;
-use wellspring_models::registry::ModelsConfig;
+use wellspring_models::Secret;
+use wellspring_models::registry::{ModelsConfig, Providers};
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
@@ -96,17 +97,39 @@ pub(crate) fn load(
         }
         None => toml::Table::new(),
     };
+    let mut known = Vec::new();
     for (name, value) in variables {
-        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            known.push((name, value));
+            continue;
+        };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         set(&mut table, &keys, &value).with_context(|| format!("{name} can't be used"))?;
     }
-    let config: Config = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-        let path = error.path().to_string();
-        anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
-    })?;
+    let mut config: Config =
+        serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+            let path = error.path().to_string();
+            anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
+        })?;
     config.server.check()?;
+    known_variables(&mut config, known);
     Ok(config)
+}
+
+/// Takes over the variables that other programs of the trade read, too, where the configuration says nothing itself.
+fn known_variables(config: &mut Config, known: Vec<(String, String)>) {
+    let Providers { openai, anthropic } = &mut config.models.providers;
+    for (name, value) in known.into_iter().filter(|(_, value)| !value.trim().is_empty()) {
+        let value = value.trim().to_owned();
+        match name.as_str() {
+            "OPENAI_API_KEY" if openai.api_key.is_none() => openai.api_key = Some(Secret::new(value)),
+            "OPENAI_BASE_URL" if openai.base_url.is_empty() => openai.base_url = value,
+            "ANTHROPIC_API_KEY" if anthropic.api_key.is_none() => {
+                anthropic.api_key = Some(Secret::new(value))
+            }
+            _ => {}
+        }
+    }
 }
 
 impl ServerConfig {
@@ -173,6 +196,30 @@ mod tests {
         let config =
             load(None, variables(&[("WELLSPRING__SERVER__ALLOWED_HOSTS", "[\"a\", \"b\"]")])).unwrap();
         assert_eq!(config.server.allowed_hosts, ["a", "b"]);
+    }
+
+    #[test]
+    fn well_known_variables_fill_what_is_not_configured() {
+        let config = load(
+            None,
+            variables(&[
+                ("OPENAI_API_KEY", "sk-1"),
+                ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
+                ("ANTHROPIC_API_KEY", "sk-env"),
+                ("WELLSPRING__MODELS__PROVIDERS__ANTHROPIC__API_KEY", "sk-own"),
+            ]),
+        )
+        .unwrap();
+        let Providers { openai, anthropic } = config.models.providers;
+        assert_eq!(
+            (openai.api_key, openai.base_url.as_str()),
+            (Some(Secret::new("sk-1")), "http://127.0.0.1:1/v1")
+        );
+        assert_eq!(anthropic.api_key, Some(Secret::new("sk-own")), "what is configured wins");
+        assert_eq!(
+            load(None, variables(&[("OPENAI_API_KEY", " ")])).unwrap().models.providers,
+            Providers::default()
+        );
     }
 
     #[test]
