@@ -8,6 +8,11 @@ use crate::error::{AnswerError, ErrorKind, Result};
 /// Most passages an answer is made from.
 pub const MAX_PASSAGES: usize = 50;
 
+/// The value of `support_model` that compares words alone.
+pub const WORDS: &str = "words";
+/// What an unset `support_model` means to the registry.
+pub(crate) const DEFAULT_SUPPORT_MODEL: &str = "default";
+
 /// Settings of answering.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,12 +38,34 @@ pub struct AnswerConfig {
     pub fall_back: bool,
     /// What becomes of a generated sentence that its passages do not support.
     pub unsupported: Unsupported,
-    /// Least support (0–1) of a generated sentence; see the `ground` module.
+    /// Least support (0–1) of a generated sentence; see [`crate::Support`].
     pub min_support: f64,
+    /// The embedder whose token vectors support is scored with; unset: the registry's default. [`WORDS`], and a model that
+    /// has none (a remote one), compare words alone.
+    pub support_model: Option<String>,
     /// Sentences of an extractive answer, 1 to 10.
     pub sentences: usize,
     /// When retrieval is too weak to answer from.
     pub refusal: RefusalConfig,
+    /// What is done about passages that may be written to mislead a model.
+    pub injection: InjectionConfig,
+}
+
+/// What is done about passages that may be written to mislead a model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InjectionConfig {
+    /// Passages that ask to set instructions aside, speak to a model, or hold role markup or hidden characters are not
+    /// answered from; `false` only flags them. A mere request (`Write a …`) is only flagged either way.
+    pub exclude: bool,
+    /// Most of `prompt_tokens` (0.05–1) that may come from one document.
+    pub source_share: f64,
+}
+
+impl Default for InjectionConfig {
+    fn default() -> Self {
+        Self { exclude: false, source_share: 0.5 }
+    }
 }
 
 /// What becomes of a generated sentence without support.
@@ -85,9 +112,11 @@ impl Default for AnswerConfig {
             generation_deadline_ms: 60_000,
             fall_back: true,
             unsupported: Unsupported::default(),
-            min_support: 0.5,
+            min_support: 0.3,
+            support_model: None,
             sentences: 3,
             refusal: RefusalConfig::default(),
+            injection: InjectionConfig::default(),
         }
     }
 }
@@ -102,6 +131,7 @@ impl AnswerConfig {
         within("generation_deadline_ms", self.generation_deadline_ms as f64, 100.0, 600_000.0)?;
         within("min_support", self.min_support, 0.0, 1.0)?;
         within("sentences", self.sentences as f64, 1.0, 10.0)?;
+        within("injection.source_share", self.injection.source_share, 0.05, 1.0)?;
         within("refusal.min_coverage", self.refusal.min_coverage, 0.0, 1.0)?;
         within("refusal.min_cosine", f64::from(self.refusal.min_cosine), -1.0, 1.0)
     }

@@ -8,6 +8,7 @@ use wellspring_retrieve::Passage;
 
 use crate::ground::{Claim, citation};
 use crate::markdown;
+use crate::safe;
 use crate::terms::{Rarity, terms};
 
 /// What a question term found only in the title or headings above a sentence counts, beside one in the sentence.
@@ -29,13 +30,16 @@ struct Candidate {
 }
 
 /// At most `most` sentences, in the order of passages and of their text; empty only if no passage holds a sentence.
-pub(crate) fn answer(question: &str, passages: &[Passage], most: usize) -> Vec<Claim> {
-    let rarity = Rarity::among(passages.iter().map(|passage| passage.reading().0));
+/// Each passage comes with its place among all found.
+pub(crate) fn answer(question: &str, passages: &[(usize, &Passage)], most: usize) -> Vec<Claim> {
+    let rarity = Rarity::among(passages.iter().map(|(_, passage)| passage.reading().0));
     let wanted = terms(question);
     let mut candidates: Vec<Candidate> = passages
         .iter()
         .enumerate()
-        .flat_map(|(index, passage)| of_passage(index, passage, &standing(passages, index), &wanted, &rarity))
+        .flat_map(|(index, (_, passage))| {
+            of_passage(index, passage, &standing(passages, index), &wanted, &rarity)
+        })
         .collect();
     candidates.sort_by(|a, b| {
         b.score.total_cmp(&a.score).then(a.passage.cmp(&b.passage)).then(a.range.start.cmp(&b.range.start))
@@ -46,10 +50,10 @@ pub(crate) fn answer(question: &str, passages: &[Passage], most: usize) -> Vec<C
 }
 
 /// How good a passage is among those found: 1 for the best score, 0 for the worst.
-fn standing(passages: &[Passage], index: usize) -> f64 {
-    let scores = || passages.iter().map(|passage| f64::from(passage.score));
+fn standing(passages: &[(usize, &Passage)], index: usize) -> f64 {
+    let scores = || passages.iter().map(|(_, passage)| f64::from(passage.score));
     let (low, high) = (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
-    if high > low { (f64::from(passages[index].score) - low) / (high - low) } else { 1.0 }
+    if high > low { (f64::from(passages[index].1.score) - low) / (high - low) } else { 1.0 }
 }
 
 fn of_passage(
@@ -109,13 +113,15 @@ fn pick(mut left: Vec<Candidate>, wanted: &HashSet<String>, rarity: &Rarity, mos
     picked
 }
 
-fn claim(candidate: &Candidate, passages: &[Passage], place: usize) -> Claim {
-    let passage = &passages[candidate.passage];
+fn claim(candidate: &Candidate, passages: &[(usize, &Passage)], place: usize) -> Claim {
+    let (found, passage) = passages[candidate.passage];
     let text = passage.reading().0;
-    let shown = markdown::plain(text, &candidate.range);
+    let shown = safe::render(&markdown::plain(text, &candidate.range));
     Claim {
         before: if place == 0 { String::new() } else { " ".to_owned() },
-        citations: vec![citation(candidate.passage + 1, passage, candidate.range.clone(), 1.0, &shown)],
+        citations: vec![citation(found + 1, passage, candidate.range.clone(), 1.0, &shown)],
         text: shown,
+        support: 1.0,
+        findings: Vec::new(),
     }
 }

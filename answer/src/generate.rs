@@ -30,7 +30,8 @@ impl Generation {
             }
             let reply = model.complete(request).await?;
             let text = Some(reply.text).filter(|text| !text.is_empty()).map(ChatEvent::Token);
-            let done = ChatEvent::Done { finish: reply.finish, usage: reply.usage };
+            let done =
+                ChatEvent::Done { finish: reply.finish, usage: reply.usage, served_by: reply.served_by };
             Ok(stream::iter(text.into_iter().chain([done]).map(Ok)).boxed())
         };
         match timeout_at(deadline, begin).await {

@@ -1,23 +1,33 @@
 //! Checks a generated sentence against the passages it cites, and finds the sentence of each that supports it best.
-//!
-//! *Support* is the share of the sentence's content words, weighted by rarity among the passages, that the cited
-//! passages hold, halved when a number of the sentence stands in none of them. It is a score, not a proof: on WiCE such
-//! coverage tells supported claims from others with an AUC of about 0.70, and puts a supporting sentence first for 84 %.
 
-use std::collections::HashSet;
+mod align;
+mod facts;
+mod negation;
+pub(crate) mod support;
+
+use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use wellspring_models::text::sentences;
+use wellspring_models::{ErrorKind, ModelError};
 use wellspring_retrieve::Passage;
 
+use self::support::{Evidence, Finding, Support, SupportChecker};
 use crate::cite;
 use crate::config::Unsupported;
 use crate::markdown;
-use crate::reply::{Citation, Warning};
-use crate::terms::{Rarity, terms};
+use crate::reply::{CheckedClaim, Citation, Decision, Warning};
+use crate::safe;
+use crate::terms::terms;
 
-/// A citation that covers less than this part of the least support is taken off its sentence.
+/// A citation that covers less than this part of what all citations cover is taken off its sentence.
 const LEAST_SHARE: f64 = 0.4;
+/// Passages tried, best first, for a sentence that its own citations do not support.
+const TRIED: usize = 3;
+/// For the local model on all sentences of the passages, or on one claim; then words alone are compared.
+const MODEL_BUDGET: Duration = Duration::from_secs(5);
 
 /// A sentence of the answer, ready to be shown.
 #[derive(Debug, Clone)]
@@ -28,6 +38,10 @@ pub(crate) struct Claim {
     pub(crate) text: String,
     /// What it hangs on; empty only for a marked, unsupported sentence.
     pub(crate) citations: Vec<Citation>,
+    /// How well its passages support it, 0–1.
+    pub(crate) support: f64,
+    /// What they do not hold.
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Claim {
@@ -45,91 +59,244 @@ impl Claim {
         };
         format!("{}{} {markers}", self.before, self.text)
     }
+
+    /// How it was checked, for the reader.
+    pub(crate) fn record(&self, decision: Decision) -> CheckedClaim {
+        let mut citations: Vec<usize> = self.citations.iter().map(|citation| citation.n).collect();
+        citations.dedup();
+        CheckedClaim {
+            text: self.text.clone(),
+            decision,
+            support: rounded(self.support),
+            findings: self.findings.clone(),
+            citations,
+        }
+    }
 }
 
 /// The passages an answer may rest on, prepared for checking many sentences.
 pub(crate) struct Grounds<'a> {
-    passages: &'a [Passage],
-    held: Vec<HashSet<String>>,
-    rarity: Rarity,
+    /// Each with its place among all passages: its number is one more.
+    passages: Vec<(usize, &'a Passage)>,
+    evidence: Evidence,
+    /// Of each sentence of the evidence: its passage, and its bytes in what is read of it (`None` for title and headings).
+    places: Vec<(usize, Option<Range<usize>>)>,
+    checker: SupportChecker,
     least: f64,
     unsupported: Unsupported,
 }
 
+/// What became of a sentence.
+pub(crate) struct Checked {
+    /// The sentence; `None` for one that says nothing.
+    pub(crate) claim: Option<Claim>,
+    pub(crate) decision: Decision,
+    /// What the reader should know.
+    pub(crate) warnings: Vec<Warning>,
+}
+
 impl<'a> Grounds<'a> {
-    pub(crate) fn new(passages: &'a [Passage], least: f64, unsupported: Unsupported) -> Self {
-        let held = passages.iter().map(everything).collect();
-        let rarity = Rarity::among(passages.iter().map(|passage| passage.reading().0));
-        Self { passages, held, rarity, least, unsupported }
+    /// Prepares the passages. If the local model fails, words alone are compared, and its failure is returned, too.
+    pub(crate) async fn new(
+        checker: SupportChecker,
+        passages: &[(usize, &'a Passage)],
+        least: f64,
+        unsupported: Unsupported,
+    ) -> (Self, Option<ModelError>) {
+        let mut places = Vec::new();
+        let mut shown = Vec::new();
+        for (index, (_, passage)) in passages.iter().enumerate() {
+            let text = passage.reading().0;
+            for range in sentences(text) {
+                shown.push(markdown::plain(text, &range));
+                places.push((index, Some(range)));
+            }
+            for above in passage.title.iter().chain(&passage.headings) {
+                shown.push(above.clone());
+                places.push((index, None));
+            }
+        }
+        let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+        let (checker, evidence, failure) = match within_budget(checker.prepare(&shown)).await {
+            Ok(evidence) => (checker, evidence, None),
+            Err(error) => {
+                let words = SupportChecker::words();
+                let evidence = words.prepare_words(&shown);
+                (words, evidence, Some(error))
+            }
+        };
+        (Self { passages: passages.to_vec(), evidence, places, checker, least, unsupported }, failure)
     }
 
-    /// The sentence with its checked citations, or `None` if it is left out, and what the reader should know. A
-    /// sentence without a supporting citation gets the passage that supports it best, if one does.
-    pub(crate) fn check(&self, sentence: &str) -> (Option<Claim>, Vec<Warning>) {
+    /// The sentence with its checked citations, what is to be done with it, and what the reader should know. A sentence
+    /// without a supporting citation gets the passage that supports it best, if one does.
+    pub(crate) async fn check(&self, sentence: &str) -> Checked {
         let cited = cite::split(sentence);
-        let text = cited.text.trim();
+        let text = &safe::render(cited.text.trim());
         let before = cited.text[..cited.text.len() - cited.text.trim_start().len()].to_owned();
-        let wanted = terms(text);
         let mut warnings = Vec::new();
         let (known, unknown): (Vec<usize>, Vec<usize>) =
-            cited.numbers.iter().partition(|&&n| (1..=self.passages.len()).contains(&n));
+            cited.numbers.iter().partition(|&&n| self.index(n).is_some());
         for n in unknown {
             warnings.push(Warning {
                 code: "unknown_citation",
-                message: format!("the model cited [{n}], but there are {} passages", self.passages.len()),
+                message: format!("the model cited [{n}], which it was not shown"),
             });
         }
-        let mut numbers = known.clone();
-        numbers.retain(|&n| self.support(&wanted, &[n]) >= self.least * LEAST_SHARE);
-        if numbers.is_empty() || self.support(&wanted, &numbers) < self.least {
-            let best = (1..=self.passages.len())
-                .map(|n| (self.support(&wanted, &[n]), n))
-                .reduce(|best, other| if other.0 > best.0 { other } else { best })
-                .filter(|(support, _)| *support >= self.least);
-            numbers = best.map(|(_, n)| n).into_iter().collect();
-            if let Some(&n) = numbers.first()
-                && !known.is_empty()
-                && !known.contains(&n)
-            {
+        if terms(text).is_empty() {
+            // Nothing that could be true or false: a greeting, a rule, an empty bullet.
+            return Checked { claim: None, decision: Decision::Dropped, warnings };
+        }
+        let (mut support, mut citations) = self.cited(text, &known).await;
+        if citations.is_empty()
+            && let Some((n, better)) = self.find(text).await
+        {
+            if !known.is_empty() && !known.contains(&n) {
                 let message = format!("a sentence cited {known:?}, which do not support it; [{n}] does");
                 warnings.push(Warning { code: "citation_corrected", message });
             }
+            citations = self.cite(text, n, &better).await.into_iter().collect();
+            support = better;
         }
-        let claim = Claim {
-            before,
-            citations: numbers.iter().filter_map(|&n| self.cite(text, &wanted, n)).collect(),
-            text: text.to_owned(),
+        let decision = match (citations.is_empty(), self.unsupported) {
+            (false, _) => Decision::Kept,
+            (true, Unsupported::Mark) => Decision::Marked,
+            (true, Unsupported::Drop) => Decision::Dropped,
         };
-        if !claim.citations.is_empty() {
-            return (Some(claim), warnings);
+        if decision != Decision::Kept {
+            let why = reasons(&support.findings);
+            let message = match self.unsupported {
+                Unsupported::Drop => {
+                    format!("a sentence was left out because no passage supports it{why}: {text}")
+                }
+                Unsupported::Mark => format!("no passage supports this sentence{why}: {text}"),
+            };
+            warnings.push(Warning { code: "unsupported_claim", message });
         }
-        if wanted.is_empty() {
-            // Nothing that could be true or false: a greeting, a rule, an empty bullet.
-            return (None, warnings);
-        }
-        let message = match self.unsupported {
-            Unsupported::Drop => format!("a sentence was left out because no passage supports it: {text}"),
-            Unsupported::Mark => format!("no passage supports this sentence: {text}"),
-        };
-        warnings.push(Warning { code: "unsupported_claim", message });
-        (Some(claim).filter(|_| self.unsupported == Unsupported::Mark), warnings)
+        let Support { score, findings, .. } = support;
+        let claim = Claim { before, text: text.to_owned(), citations, support: score, findings };
+        Checked { claim: Some(claim), decision, warnings }
     }
 
-    /// Support of a sentence by some passages together, 0–1.
-    fn support(&self, wanted: &HashSet<String>, numbers: &[usize]) -> f64 {
-        let present: HashSet<String> =
-            numbers.iter().filter_map(|n| self.held.get(n - 1)).flatten().cloned().collect();
-        let coverage = self.rarity.coverage(wanted, &present);
-        let number_missing =
-            wanted.difference(&present).any(|term| term.contains(|c: char| c.is_ascii_digit()));
-        if number_missing { coverage / 2.0 } else { coverage }
+    /// The number of the passage that a sentence of the evidence is from.
+    fn number(&self, place: usize) -> usize {
+        self.passages[self.places[place].0].0 + 1
     }
 
-    fn cite(&self, text: &str, wanted: &HashSet<String>, n: usize) -> Option<Citation> {
-        let passage = self.passages.get(n - 1)?;
-        let span = best_sentence(&self.rarity, wanted, passage.reading().0)?;
-        Some(citation(n, passage, span, self.support(wanted, &[n]), text))
+    /// Which of the passages goes by number `n`.
+    fn index(&self, n: usize) -> Option<usize> {
+        self.passages.iter().position(|(place, _)| place + 1 == n)
     }
+
+    fn supported(&self, support: &Support) -> bool {
+        support.score >= self.least && support.findings.is_empty()
+    }
+
+    /// How well the passages that a sentence cites support it together, and the citations that stay.
+    async fn cited(&self, text: &str, known: &[usize]) -> (Support, Vec<Citation>) {
+        let support = self.score(text, known).await;
+        let mut citations = Vec::new();
+        if known.is_empty() || !self.supported(&support) {
+            return (support, citations);
+        }
+        for &n in known {
+            let alone = if known.len() == 1 { support.clone() } else { self.score(text, &[n]).await };
+            if alone.coverage >= support.coverage * LEAST_SHARE {
+                citations.extend(self.cite(text, n, &alone).await);
+            }
+        }
+        (support, citations)
+    }
+
+    /// The passage that supports a sentence best, if one does.
+    async fn find(&self, text: &str) -> Option<(usize, Support)> {
+        let mut likely: Vec<usize> = Vec::new();
+        for place in self.rank(text, None).await {
+            let n = self.number(place);
+            if !likely.contains(&n) {
+                likely.push(n);
+            }
+            if likely.len() == TRIED {
+                break;
+            }
+        }
+        let mut best: Option<(usize, Support)> = None;
+        for n in likely {
+            let support = self.score(text, &[n]).await;
+            if self.supported(&support) && best.as_ref().is_none_or(|(_, most)| support.score > most.score) {
+                best = Some((n, support));
+            }
+        }
+        best
+    }
+
+    /// Support by some passages together.
+    async fn score(&self, text: &str, numbers: &[usize]) -> Support {
+        let among: Vec<usize> =
+            (0..self.places.len()).filter(|&place| numbers.contains(&self.number(place))).collect();
+        match within_budget(self.checker.check(text, &self.evidence, Some(&among))).await {
+            Ok(support) => support,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a claim was checked by its words alone"
+                );
+                SupportChecker::words().check_words(text, &self.evidence, Some(&among))
+            }
+        }
+    }
+
+    async fn rank(&self, text: &str, among: Option<&[usize]>) -> Vec<usize> {
+        let ranked = match within_budget(self.checker.rank(text, &self.evidence, among)).await {
+            Ok(ranked) => ranked,
+            Err(_) => SupportChecker::words().rank_words(text, &self.evidence, among),
+        };
+        ranked.into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// A citation of the sentence of passage `n` that fits best; `None` only for a passage without sentences.
+    async fn cite(&self, text: &str, n: usize, support: &Support) -> Option<Citation> {
+        let index = self.index(n)?;
+        let passage = self.passages[index].1;
+        let among: Vec<usize> = (0..self.places.len())
+            .filter(|&place| self.places[place].0 == index && self.places[place].1.is_some())
+            .collect();
+        let best = *self.rank(text, Some(&among)).await.first()?;
+        let span = self.places[best].1.clone()?;
+        Some(citation(n, passage, span, support.score, text))
+    }
+}
+
+async fn within_budget<T>(work: impl Future<Output = Result<T, ModelError>>) -> Result<T, ModelError> {
+    timeout(MODEL_BUDGET, work).await.unwrap_or_else(|_| {
+        let message = format!("the local model did not check a claim within {} ms", MODEL_BUDGET.as_millis());
+        Err(ModelError::new(ErrorKind::Timeout, message))
+    })
+}
+
+/// What was missing, in words; empty if nothing in particular was.
+fn reasons(findings: &[Finding]) -> String {
+    let mut kinds: HashMap<&str, Vec<&str>> = HashMap::new();
+    for finding in findings {
+        let (kind, value) = match finding {
+            Finding::Number(value) => ("number", value),
+            Finding::Date(value) => ("date", value),
+            Finding::Name(value) => ("name", value),
+            Finding::Negation(value) => ("denial", value),
+        };
+        kinds.entry(kind).or_default().push(value);
+    }
+    let parts = ["number", "date", "name", "denial"].iter().filter_map(|kind| {
+        let values = kinds.get(kind)?;
+        Some(format!("{kind} {}", values.join(", ")))
+    });
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { String::new() } else { format!(" (not found there: {})", parts.join("; ")) }
+}
+
+/// Three digits are more than such a score means.
+fn rounded(score: f64) -> f64 {
+    (score * 1000.0).round() / 1000.0
 }
 
 /// A citation of bytes `span` of what is read of the passage.
@@ -152,27 +319,7 @@ pub(crate) fn citation(
         quote: text[span].to_owned(),
         title: passage.title.clone(),
         source: passage.source.clone(),
-        // Three digits are more than such a score means.
-        support: (support * 1000.0).round() / 1000.0,
+        support: rounded(support),
         claim: claim.to_owned(),
     }
-}
-
-/// Every term of what a model reads of the passage, title and headings included.
-fn everything(passage: &Passage) -> HashSet<String> {
-    let mut held = terms(passage.reading().0);
-    held.extend(passage.title.iter().chain(&passage.headings).flat_map(|text| terms(text)));
-    held
-}
-
-/// The sentence that covers most of the wanted terms, the first of equals; `None` only for a text without sentences.
-fn best_sentence(rarity: &Rarity, wanted: &HashSet<String>, text: &str) -> Option<Range<usize>> {
-    let mut best: Option<(f64, Range<usize>)> = None;
-    for range in sentences(text) {
-        let coverage = rarity.coverage(wanted, &terms(&markdown::plain(text, &range)));
-        if best.as_ref().is_none_or(|(most, _)| coverage > *most) {
-            best = Some((coverage, range));
-        }
-    }
-    best.map(|(_, range)| range)
 }

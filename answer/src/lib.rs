@@ -18,12 +18,17 @@ mod ground;
 mod markdown;
 mod recheck;
 mod run;
+mod safe;
 mod strength;
+mod suspicion;
 mod terms;
 
-pub use config::{AnswerConfig, RefusalConfig, Unsupported};
+pub use config::{AnswerConfig, InjectionConfig, RefusalConfig, Unsupported};
 pub use error::{AnswerError, ErrorKind, Result};
+pub use ground::support::{Evidence, Finding, Support, SupportChecker};
 pub use pipeline::Answerer;
 pub use reply::{
-    Answer, AnswerEvent, AnswerRequest, Citation, EXTRACTIVE, NumberedPassage, PromptVersion, Warning,
+    Answer, AnswerEvent, AnswerRequest, CheckedClaim, Citation, Decision, EXTRACTIVE, NumberedPassage,
+    PromptVersion, Warning,
 };
+pub use suspicion::{Suspicion, suspicions};

@@ -51,7 +51,7 @@ pub(crate) async fn recheck(
     }
     for (index, passage) in passages.into_iter().enumerate() {
         if visible.contains(&passage.chunk_id) {
-            rechecked.passages.push(NumberedPassage { n: index + 1, passage });
+            rechecked.passages.push(NumberedPassage::new(index, passage));
         }
     }
     Ok(rechecked)

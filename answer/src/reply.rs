@@ -5,6 +5,8 @@ use wellspring_models::Usage;
 use wellspring_retrieve::{ChunkId, Degraded, DocumentId, Filter, Mode, Passage, Timings, Version};
 
 use crate::error::AnswerError;
+use crate::ground::support::Finding;
+use crate::suspicion::{Suspicion, suspicions};
 
 /// The model name that asks for an answer without a model, whatever is configured.
 pub const EXTRACTIVE: &str = "extractive";
@@ -60,10 +62,37 @@ pub struct Citation {
     pub title: Option<String>,
     /// Where the document came from.
     pub source: String,
-    /// How much of the claim the passage supports, 0–1: a share of its words weighted by rarity, not a proof.
+    /// How well the passage supports the claim, 0–1; 1 for a quoted sentence. A score, not a proof.
     pub support: f64,
     /// The sentence of the answer that it hangs on.
     pub claim: String,
+}
+
+/// What was done with a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It is in the answer, with citations.
+    Kept,
+    /// It is in the answer, followed by `[unsupported]`.
+    Marked,
+    /// It was left out.
+    Dropped,
+}
+
+/// A sentence of the answer, or one that was left out of it, and how it was checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckedClaim {
+    /// The sentence without markers.
+    pub text: String,
+    /// What was done with it.
+    pub decision: Decision,
+    /// How well the passages it cites support it, 0–1; 1 for a quoted sentence. A score, not a proof.
+    pub support: f64,
+    /// What in it those passages do not hold: with any, it is not kept.
+    pub findings: Vec<Finding>,
+    /// Numbers of the passages it is kept for.
+    pub citations: Vec<usize>,
 }
 
 /// A passage with the number it goes by.
@@ -71,15 +100,31 @@ pub struct Citation {
 pub struct NumberedPassage {
     /// From 1.
     pub n: usize,
+    /// Why it looks as if it were written for a model instead of a reader; empty for most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<Suspicion>,
     /// The passage.
     #[serde(flatten)]
     pub passage: Passage,
 }
 
+impl NumberedPassage {
+    /// The passage at `place` from 0, looked through for what is suspicious.
+    pub(crate) fn new(place: usize, passage: Passage) -> Self {
+        Self { n: place + 1, suspicions: suspicions(passage.reading().0), passage }
+    }
+
+    /// Whether a cautious operator would not answer from it: more than a mere request.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.suspicions.iter().any(|suspicion| *suspicion != Suspicion::Request)
+    }
+}
+
 /// Something the reader of an answer should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// Stable: `unknown_citation`, `unsupported_claim`, `citation_withdrawn`, `truncated`, `fallback`, `passages_left_out`.
+    /// Stable: `unknown_citation`, `unsupported_claim`, `citation_withdrawn`, `citation_corrected`, `truncated`,
+    /// `fallback`, `passages_left_out`, `suspicious_passage`.
     pub code: &'static str,
     /// In words.
     pub message: String,
@@ -101,6 +146,9 @@ pub struct Answer {
     pub answer: String,
     /// In the order of the text; empty when abstained.
     pub citations: Vec<Citation>,
+    /// Every sentence that was made, with its support and what was done with it: those of the text in its order, then those
+    /// that were left out (none where a passage disappeared meanwhile).
+    pub claims: Vec<CheckedClaim>,
     /// Whether this is a refusal.
     pub abstained: bool,
     /// Why it is a refusal.

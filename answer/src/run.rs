@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 
 use futures::SinkExt;
 use futures::channel::mpsc;
-use wellspring_models::{ChatEvent, ChatModel, ChatRequest, FinishReason, ModelError, Usage};
+use wellspring_models::{ChatEvent, ChatModel, ChatRequest, FinishReason, ModelError, Purpose, Usage};
 use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, SearchResponse, Timings};
 
 use crate::claims::Claims;
-use crate::config::{AnswerConfig, MAX_PASSAGES, within};
+use crate::config::{AnswerConfig, DEFAULT_SUPPORT_MODEL, MAX_PASSAGES, WORDS, within};
 use crate::error::Result;
 use crate::extractive;
 use crate::generate::Generation;
-use crate::ground::{Claim, Grounds};
+use crate::ground::support::SupportChecker;
+use crate::ground::{Checked, Claim, Grounds};
 use crate::pipeline::Answerer;
 use crate::prompt::{self, NO_ANSWER};
 use crate::recheck::{Rechecked, recheck};
-use crate::reply::{Answer, AnswerEvent, AnswerRequest, EXTRACTIVE, NumberedPassage, Warning};
+use crate::reply::{Answer, AnswerEvent, AnswerRequest, Decision, EXTRACTIVE, NumberedPassage, Warning};
 use crate::strength::Strength;
 
 /// What a refusal says in place of an answer.
@@ -42,6 +43,10 @@ pub(crate) struct Run {
     pub(crate) events: Events,
     /// Sentences sent or ready to be sent.
     claims: Vec<Claim>,
+    /// Sentences that were left out.
+    dropped: Vec<Claim>,
+    /// Numbers of passages that look as if they were written for a model.
+    doubtful: Vec<usize>,
     warnings: Vec<Warning>,
     degraded: Vec<Degraded>,
     timings: Timings,
@@ -66,6 +71,8 @@ impl Run {
             streamed,
             events,
             claims: Vec::new(),
+            dropped: Vec::new(),
+            doubtful: Vec::new(),
             warnings: Vec::new(),
             degraded: Vec::new(),
             timings: Timings::default(),
@@ -88,9 +95,14 @@ impl Run {
             return self.refuse(start, passages, reason).await;
         }
         let stage = Instant::now();
+        let usable = self.usable(&passages).await;
+        if usable.is_empty() {
+            let reason = "every passage found looks as if it were written to mislead a model".to_owned();
+            return self.refuse(start, passages, reason).await;
+        }
         let written = match model {
-            Some(model) => self.write(model, &request.question, &passages).await?,
-            None => self.quote(&request.question, &passages).await,
+            Some(model) => self.write(model, &request.question, &usable).await?,
+            None => self.quote(&request.question, &usable).await,
         };
         self.timings.add("generate", stage);
         match written {
@@ -110,7 +122,10 @@ impl Run {
         if name == Some(EXTRACTIVE) {
             return Ok(None);
         }
-        Ok(self.answerer.registry.chat(name)?)
+        Ok(match name {
+            Some(name) => self.answerer.registry.chat(Some(name))?,
+            None => self.answerer.registry.route(Purpose::Answer)?,
+        })
     }
 
     async fn search(&mut self, request: &AnswerRequest) -> Result<(Vec<Passage>, Strength)> {
@@ -135,13 +150,28 @@ impl Run {
             hit.explain = None;
         }
         let numbered = hits.iter().cloned().enumerate();
-        let passages = numbered.map(|(index, passage)| NumberedPassage { n: index + 1, passage }).collect();
+        let passages: Vec<NumberedPassage> =
+            numbered.map(|(index, passage)| NumberedPassage::new(index, passage)).collect();
+        self.doubtful = passages.iter().filter(|passage| passage.is_doubtful()).map(|p| p.n).collect();
         self.events.send(AnswerEvent::Retrieval { passages, degraded: self.degraded.clone() }).await;
         Ok((hits, strength))
     }
 
+    /// The passages to answer from, each with its place; the reader is told of those that look doubtful.
+    async fn usable<'p>(&mut self, passages: &'p [Passage]) -> Vec<(usize, &'p Passage)> {
+        let exclude = self.answerer.config.injection.exclude;
+        for n in self.doubtful.clone() {
+            let done =
+                if exclude { "it was not answered from" } else { "read what is cited from it with care" };
+            let message = format!("[{n}] looks as if it were written to steer a model: {done}");
+            self.warn(Warning { code: "suspicious_passage", message }).await;
+        }
+        let kept = |place: &usize| !exclude || !self.doubtful.contains(&(place + 1));
+        passages.iter().enumerate().filter(|(place, _)| kept(place)).collect()
+    }
+
     /// An answer of quoted sentences.
-    async fn quote(&mut self, question: &str, passages: &[Passage]) -> Written {
+    async fn quote(&mut self, question: &str, passages: &[(usize, &Passage)]) -> Written {
         for claim in extractive::answer(question, passages, self.answerer.config.sentences) {
             self.take(claim).await;
         }
@@ -153,20 +183,19 @@ impl Run {
         &mut self,
         model: Arc<dyn ChatModel>,
         question: &str,
-        passages: &[Passage],
+        passages: &[(usize, &Passage)],
     ) -> Result<Written> {
         let config = Arc::clone(&self.answerer.config);
-        let count = prompt::fitting(passages, config.prompt_tokens.min(room(model.as_ref(), &config)));
-        if count < passages.len() {
-            let message = format!("only {count} of {} passages fit the prompt", passages.len());
+        let budget = config.prompt_tokens.min(room(model.as_ref(), &config));
+        let fitting = prompt::fitting(passages, budget, config.injection.source_share);
+        if fitting.len() < passages.len() {
+            let message = format!("only {} of {} passages fit the prompt", fitting.len(), passages.len());
             self.warn(Warning { code: "passages_left_out", message }).await;
         }
-        let passages = &passages[..count];
-        let error = match self.generate(model.as_ref(), question, passages).await {
-            Ok(written) => {
-                self.model = Some(model.name().to_owned());
-                return Ok(written);
-            }
+        let shown: Vec<(usize, &Passage)> =
+            passages.iter().copied().filter(|(place, _)| fitting.contains(place)).collect();
+        let error = match self.generate(model.as_ref(), question, &shown).await {
+            Ok(written) => return Ok(written),
             Err(error) => error,
         };
         if !config.fall_back || !self.claims.is_empty() {
@@ -177,7 +206,8 @@ impl Run {
         tracing::warn!(error = &error as &dyn std::error::Error, "falling back to quoted sentences");
         self.degraded.push(Degraded { leg: "generate".to_owned(), reason: reason.clone() });
         self.warn(Warning { code: "fallback", message: reason }).await;
-        (self.usage, self.complete) = (None, true);
+        (self.usage, self.complete, self.model) = (None, true, None);
+        self.dropped.clear();
         Ok(self.quote(question, passages).await)
     }
 
@@ -185,7 +215,7 @@ impl Run {
         &mut self,
         model: &dyn ChatModel,
         question: &str,
-        passages: &[Passage],
+        passages: &[(usize, &Passage)],
     ) -> Result<Written, ModelError> {
         let config = Arc::clone(&self.answerer.config);
         let request = ChatRequest {
@@ -195,9 +225,14 @@ impl Run {
             seed: config.seed,
             stop: Vec::new(),
         };
-        let grounds = Grounds::new(passages, config.min_support, config.unsupported);
         let budget = Duration::from_millis(config.generation_deadline_ms);
+        let checker = self.checker().await;
         let mut generation = Generation::start(model, &request, self.streamed, budget).await?;
+        let (grounds, failure) =
+            Grounds::new(checker, passages, config.min_support, config.unsupported).await;
+        if let Some(error) = failure {
+            self.words_alone(&error);
+        }
         let mut claims = Claims::default();
         let mut written = String::new();
         let (finish, usage) = loop {
@@ -208,7 +243,10 @@ impl Run {
                         self.take_checked(&grounds, &sentence).await;
                     }
                 }
-                ChatEvent::Done { finish, usage } => break (finish, usage),
+                ChatEvent::Done { finish, usage, served_by } => {
+                    self.model = Some(served_by);
+                    break (finish, usage);
+                }
             }
         };
         if let Some(usage) = usage {
@@ -237,16 +275,38 @@ impl Run {
         Ok(Written::Text)
     }
 
+    /// What checks sentences: the configured model where it is there, else words alone, which the answer then says.
+    async fn checker(&mut self) -> SupportChecker {
+        match self.answerer.config.support_model.as_deref().unwrap_or(DEFAULT_SUPPORT_MODEL) {
+            WORDS => SupportChecker::words(),
+            name => match self.answerer.registry.embedder(name).await {
+                Ok(model) => SupportChecker::new(Some(model)),
+                Err(error) => {
+                    self.words_alone(&error);
+                    SupportChecker::words()
+                }
+            },
+        }
+    }
+
+    fn words_alone(&mut self, error: &ModelError) {
+        tracing::warn!(error = error as &dyn std::error::Error, "claims are checked by their words alone");
+        let reason = format!("claims were compared by their words alone: {error}");
+        self.degraded.push(Degraded { leg: "support".to_owned(), reason });
+    }
+
     async fn take_checked(&mut self, grounds: &Grounds<'_>, sentence: &str) {
         if says_no_answer(sentence) {
             return;
         }
-        let (claim, warnings) = grounds.check(sentence);
+        let Checked { claim, decision, warnings } = grounds.check(sentence).await;
         for warning in warnings {
             self.warn(warning).await;
         }
-        if let Some(claim) = claim {
-            self.take(claim).await;
+        match (claim, decision) {
+            (Some(claim), Decision::Dropped) => self.dropped.push(claim),
+            (Some(claim), Decision::Kept | Decision::Marked) => self.take(claim).await,
+            (None, _) => {}
         }
     }
 
@@ -287,10 +347,15 @@ impl Run {
 
     async fn recheck(&mut self, claims: Vec<Claim>, passages: Vec<Passage>) -> Result<Vec<NumberedPassage>> {
         let stage = Instant::now();
+        let found = passages.len();
         let Rechecked { claims, passages, warnings } =
             recheck(&self.answerer.retriever, &self.scope, claims, passages).await?;
         self.timings.add("recheck", stage);
         self.claims = claims;
+        if !warnings.is_empty() || passages.len() < found {
+            // A sentence that was left out may still tell of what is gone.
+            self.dropped.clear();
+        }
         for warning in warnings {
             self.warn(warning).await;
         }
@@ -310,9 +375,14 @@ impl Run {
             Some(_) => Vec::new(),
             None => self.claims.iter().flat_map(|claim| claim.citations.clone()).collect(),
         };
+        let shown = self.claims.iter().filter(|_| refused.is_none()).map(|claim| {
+            claim.record(if claim.citations.is_empty() { Decision::Marked } else { Decision::Kept })
+        });
+        let claims = shown.chain(self.dropped.iter().map(|claim| claim.record(Decision::Dropped))).collect();
         Answer {
             answer,
             citations,
+            claims,
             abstained: refused.is_some(),
             reason: refused,
             complete: self.complete,

@@ -12,29 +12,71 @@ const FUNCTION_WORDS: &[&str] = &[
     "is", "it", "its", "many", "may", "me", "much", "my", "no", "not", "of", "on", "or", "our", "she",
     "should", "so", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
     "those", "to", "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose",
-    "why", "will", "with", "would", "you", "your", "aber", "als", "am", "an", "auf", "aus", "bei", "bin",
-    "bis", "das", "dass", "dem", "den", "der", "des", "die", "du", "durch", "ein", "eine", "einem", "einen",
-    "einer", "eines", "er", "es", "für", "hat", "haben", "ich", "ihr", "im", "in", "ist", "kann", "man",
-    "mich", "mir", "mit", "nach", "nicht", "oder", "sich", "sie", "sind", "so", "um", "und", "von", "vom",
-    "wann", "warum", "was", "welche", "welcher", "welches", "wem", "wen", "wer", "werden", "wie", "wieviel",
-    "viele", "wir", "wird", "wo", "zu", "zum", "zur", "über",
+    "why", "will", "with", "would", "you", "your", "also", "after", "before", "being", "between", "both",
+    "during", "each", "him", "himself", "itself", "just", "more", "most", "off", "only", "other", "out",
+    "over", "own", "same", "some", "such", "through", "too", "under", "up", "very", "while", "aber", "als",
+    "am", "an", "auf", "aus", "bei", "bin", "bis", "das", "dass", "dem", "den", "der", "des", "die", "du",
+    "durch", "ein", "eine", "einem", "einen", "einer", "eines", "er", "es", "für", "hat", "haben", "ich",
+    "ihr", "im", "in", "ist", "kann", "man", "mich", "mir", "mit", "nach", "nicht", "oder", "sich", "sie",
+    "sind", "so", "um", "und", "von", "vom", "wann", "warum", "was", "welche", "welcher", "welches", "wem",
+    "wen", "wer", "werden", "wie", "wieviel", "viele", "wir", "wird", "wo", "zu", "zum", "zur", "über",
 ];
 
 /// The content words of a text, each once: lower case, plural and the commonest verb endings cut.
 pub(crate) fn terms(text: &str) -> HashSet<String> {
-    text::words(text)
-        .filter(|word| !FUNCTION_WORDS.contains(&word.as_str()))
-        .map(|word| stem(&word))
-        .collect()
+    text::words(text).filter(|word| !is_function_word(word)).map(|word| stem(&word)).collect()
+}
+
+/// Whether a word in lower case carries no content.
+pub(crate) fn is_function_word(word: &str) -> bool {
+    FUNCTION_WORDS.contains(&word)
+}
+
+/// The number a word in lower case spells, except `one`, which mostly counts nothing.
+pub(crate) fn number_word(word: &str) -> Option<u32> {
+    const SMALL: [&str; 19] = [
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+    ];
+    const ORDINALS: [&str; 11] = [
+        "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+        "twelfth",
+    ];
+    const TENS: [&str; 7] = ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let place = |list: &[&str]| list.iter().position(|name| *name == word).map(|place| place as u32);
+    place(&SMALL).or(place(&ORDINALS)).map(|place| place + 2).or(place(&TENS).map(|place| place * 10 + 30))
 }
 
 /// A word without its English plural and verb endings (a subset of steps 1a and 1b of Porter, "An algorithm for suffix
 /// stripping", Program 14(3), 1980). Only for comparing within this crate: the index has its own analyzers.
-fn stem(word: &str) -> String {
+pub(crate) fn stem(word: &str) -> String {
+    if let Some(number) = number_word(word) {
+        return number.to_string();
+    }
     let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
     if word.contains(|c: char| c.is_ascii_digit()) {
         // `1,000` and `1000` are one number.
-        return word.replace([',', '\''], "");
+        let plain = word.replace([',', '\''], "");
+        let ordinal = ["st", "nd", "rd", "th"].iter().find_map(|suffix| plain.strip_suffix(suffix));
+        let ordinal = ordinal.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).map(str::to_owned);
+        return ordinal.unwrap_or(plain);
     }
     let singular = match word {
         _ if word.len() < 4 || word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") => {

@@ -155,10 +155,15 @@ async fn the_answer_keeps_its_shape() {
     };
     assert_eq!(
         fields(&json),
-        "abstained answer citations complete degraded model passages prompt reason timings usage warnings"
+        "abstained answer citations claims complete degraded model passages prompt reason timings usage warnings"
     );
     assert_eq!(
         fields(&json["citations"][0]),
         "chunk_id claim document_id end n page quote source start support title version"
+    );
+    assert_eq!(fields(&json["claims"][0]), "citations decision findings support text");
+    assert_eq!(
+        (&json["claims"][0]["decision"], &json["claims"][0]["support"]),
+        (&"kept".into(), &1.0.into())
     );
 }

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use proptest::prelude::*;
 use support::{Text, World};
 use wellspring_answer::{Answer, AnswerConfig, AnswerEvent, AnswerRequest, Answerer, ErrorKind, Unsupported};
-use wellspring_models::fake::{OFFLINE_CHAT, Script, ScriptEnd, ScriptedChat};
+use wellspring_models::fake::{HASH_EMBEDDER, OFFLINE_CHAT, Script, ScriptEnd, ScriptedChat};
 use wellspring_models::{ErrorKind as ModelKind, FinishReason, Usage};
 use wellspring_retrieve::RetrieveConfig;
 
@@ -29,7 +29,9 @@ async fn world() -> World {
 fn answerer(world: &World, script: Script, config: AnswerConfig) -> (Answerer, Arc<ScriptedChat>) {
     let chat = Arc::new(ScriptedChat::new("scripted", [script]));
     world.registry.register_chat("scripted", chat.clone());
-    let config = AnswerConfig { model: Some("scripted".to_owned()), ..config };
+    // Reproducible, and without loading a model for every world.
+    let support_model = config.support_model.or(Some(HASH_EMBEDDER.to_owned()));
+    let config = AnswerConfig { model: Some("scripted".to_owned()), support_model, ..config };
     let retriever = world.retriever(RetrieveConfig::default());
     (Answerer::new(retriever, Arc::clone(&world.registry), config).unwrap(), chat)
 }

@@ -101,10 +101,17 @@ pub(crate) fn table(
         }
         None => toml::Table::new(),
     };
+    let mut known = Vec::new();
     for (name, value) in variables {
-        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            known.push((name, value));
+            continue;
+        };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         set(&mut table, &keys, &value).with_context(|| format!("{name} can't be used"))?;
+    }
+    for (name, value) in known {
+        known_variable(&mut table, &name, value.trim());
     }
     Ok(table)
 }
@@ -132,6 +139,29 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     })?;
     config.server.check()?;
     Ok(config)
+}
+
+/// Takes over a variable that other programs of the trade read, too, where the configuration says nothing itself.
+fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
+    let (provider, key) = match name {
+        "OPENAI_API_KEY" => ("openai", "api_key"),
+        "OPENAI_BASE_URL" => ("openai", "base_url"),
+        "ANTHROPIC_API_KEY" => ("anthropic", "api_key"),
+        _ => return,
+    };
+    if value.is_empty() {
+        return;
+    }
+    let mut place = Some(table);
+    for section in ["models", "providers", provider] {
+        // What is no table is refused when the whole is checked.
+        place = place.and_then(|table| {
+            table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new())).as_table_mut()
+        });
+    }
+    if let Some(table) = place {
+        table.entry(key).or_insert_with(|| toml::Value::String(value.to_owned()));
+    }
 }
 
 impl ServerConfig {
@@ -178,6 +208,9 @@ pub(crate) fn default_data_folder() -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use wellspring_models::Secret;
+    use wellspring_models::registry::Providers;
+
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -197,6 +230,30 @@ mod tests {
         let config =
             load(None, variables(&[("WELLSPRING__SERVER__ALLOWED_HOSTS", "[\"a\", \"b\"]")])).unwrap();
         assert_eq!(config.server.allowed_hosts, ["a", "b"]);
+    }
+
+    #[test]
+    fn well_known_variables_fill_what_is_not_configured() {
+        let config = load(
+            None,
+            variables(&[
+                ("OPENAI_API_KEY", "sk-1"),
+                ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
+                ("ANTHROPIC_API_KEY", "sk-env"),
+                ("WELLSPRING__MODELS__PROVIDERS__ANTHROPIC__API_KEY", "sk-own"),
+            ]),
+        )
+        .unwrap();
+        let Providers { openai, anthropic } = config.models.providers;
+        assert_eq!(
+            (openai.api_key, openai.base_url.as_str()),
+            (Some(Secret::new("sk-1")), "http://127.0.0.1:1/v1")
+        );
+        assert_eq!(anthropic.api_key, Some(Secret::new("sk-own")), "what is configured wins");
+        assert_eq!(
+            load(None, variables(&[("OPENAI_API_KEY", " ")])).unwrap().models.providers,
+            Providers::default()
+        );
     }
 
     #[test]

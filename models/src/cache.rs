@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use lru::LruCache;
 
-use crate::embed::{Embedder, EmbedderInfo, Embedding, TextKind};
+use crate::embed::{Embedder, EmbedderInfo, Embedding, TextKind, TokenEmbedder};
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::tokens::TokenCounter;
 
@@ -93,6 +93,11 @@ impl Embedder for CachedEmbedder {
 
     fn counter(&self) -> Arc<dyn TokenCounter> {
         self.inner.counter()
+    }
+
+    /// Token vectors are not kept: they are hundreds of times larger than a text's one vector.
+    fn tokens(&self) -> Option<&dyn TokenEmbedder> {
+        self.inner.tokens()
     }
 
     async fn embed(&self, kind: TextKind, texts: &[&str]) -> Result<Vec<Embedding>> {

@@ -76,6 +76,8 @@ pub struct ChatReply {
     pub usage: Option<Usage>,
     /// The model that answered, as the provider names it.
     pub model: String,
+    /// The configured name of the model that answered.
+    pub served_by: String,
 }
 
 /// One event of a streamed generation.
@@ -90,6 +92,8 @@ pub enum ChatEvent {
         finish: FinishReason,
         /// What it used, where the provider says.
         usage: Option<Usage>,
+        /// The configured name of the model that wrote it.
+        served_by: String,
     },
 }
 
@@ -105,7 +109,8 @@ pub trait ChatModel: Send + Sync + 'static {
     /// The whole reply, within the model's total deadline.
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply>;
 
-    /// Events as they come. The stream ends after exactly one [`ChatEvent::Done`] or one `Err`. Dropping it closes the
+    /// Events as they come. An error of the call itself means that nothing was received; a remote model returns once the
+    /// first event is there. The stream ends after exactly one [`ChatEvent::Done`] or one `Err`. Dropping it closes the
     /// connection to the provider.
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>>;
 }

@@ -1,5 +1,6 @@
 //! The seam between text and vectors.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,6 +55,32 @@ pub struct Embedding {
     pub truncated: usize,
 }
 
+/// One text's tokens in order, each with its place and a vector that depends on the words around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenVectors {
+    /// Bytes of the text that each token covers: ascending, on character bounds. Special tokens are left out.
+    pub spans: Vec<Range<usize>>,
+    /// `dimension` components per token, one token after the other, each of norm 1.
+    pub vectors: Vec<f32>,
+    /// Components per token.
+    pub dimension: usize,
+}
+
+impl TokenVectors {
+    /// The vector of token `index`, which must be one of `spans`.
+    pub fn vector(&self, index: usize) -> &[f32] {
+        &self.vectors[index * self.dimension..(index + 1) * self.dimension]
+    }
+}
+
+/// Text in, a vector per token out. The same promises as [`Embedder`]: the same text gives the same bits.
+#[async_trait]
+pub trait TokenEmbedder: Send + Sync {
+    /// One [`TokenVectors`] per text, in the same order; tokens beyond the model's limit are left out. An empty slice
+    /// gives an empty vector without a call, a text without words no tokens.
+    async fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenVectors>>;
+}
+
 /// Text in, vectors out.
 ///
 /// A local implementation returns the same bits for the same text whatever the batch, the order and the number of
@@ -68,6 +95,11 @@ pub trait Embedder: Send + Sync + 'static {
 
     /// One [`Embedding`] per text, in the same order; an empty slice gives an empty vector without a call.
     async fn embed(&self, kind: TextKind, texts: &[&str]) -> Result<Vec<Embedding>>;
+
+    /// The same model as a [`TokenEmbedder`]; `None` where it gives one vector per text only, as remote ones do.
+    fn tokens(&self) -> Option<&dyn TokenEmbedder> {
+        None
+    }
 }
 
 /// Brings a vector to L2 norm 1. `model` is named in the error.

@@ -1,5 +1,6 @@
 //! Text in; vectors, scores or text out. Knows no database and no server.
 
+pub mod anthropic;
 pub mod cache;
 pub mod chat;
 pub mod embed;
@@ -9,15 +10,18 @@ pub mod local;
 pub mod openai;
 pub mod pull;
 pub mod registry;
+pub mod remote;
 pub mod rerank;
+pub mod router;
 pub mod secret;
 pub mod text;
 pub mod tokens;
 
 pub use chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role, Usage};
-pub use embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind};
+pub use embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind, TokenEmbedder, TokenVectors};
 pub use error::{ErrorKind, ModelError, Result};
-pub use registry::{ModelsConfig, Registry};
+pub use registry::{ModelsConfig, Purpose, Registry};
 pub use rerank::Reranker;
+pub use router::RoutedChat;
 pub use secret::Secret;
 pub use tokens::TokenCounter;

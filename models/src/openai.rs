@@ -3,12 +3,8 @@
 mod approximate;
 mod chat;
 mod embedder;
-mod http;
-mod stream;
 mod wire;
 
 pub use approximate::ApproximateCounter;
 pub use chat::OpenAiChat;
 pub use embedder::OpenAiEmbedder;
-
-pub(crate) use http::{client_builder, transport_error};

@@ -1,5 +1,6 @@
 //! Turns names into models: local folders, configured endpoints, built-in ones, and what a caller registers.
 
+mod chats;
 mod config;
 mod listing;
 
@@ -9,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+pub use chats::{Api, ChatEndpoint, Provider, Providers, Purpose, Routes};
 pub use config::{
-    ChatEndpoint, DEFAULT_EMBEDDER, Deadlines, EmbedderEndpoint, ModelsConfig, RetryPolicy, default_cache_dir,
+    DEFAULT_EMBEDDER, Deadlines, EmbedderEndpoint, ModelsConfig, RetryPolicy, default_cache_dir,
 };
 pub use listing::{Finding, ListedKind, ListedSource, ModelListing};
 
@@ -20,11 +22,15 @@ use crate::embed::Embedder;
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::fake::{self, HashEmbedder, OfflineChat, OverlapReranker};
 use crate::local::{LocalEmbedder, LocalReranker, ModelFolder, Runtime, int8_is_sound, library_file_name};
-use crate::openai::{OpenAiChat, OpenAiEmbedder};
+use crate::openai::OpenAiEmbedder;
 use crate::rerank::Reranker;
+use crate::router::RoutedChat;
 
 /// Another name for the configured default.
 const DEFAULT: &str = "default";
+
+/// Chat models beyond the configured ones that are kept at most.
+const MOST_NAMED: usize = 64;
 
 type Slots<M> = Mutex<BTreeMap<String, Arc<OnceCell<Arc<M>>>>>;
 
@@ -36,6 +42,8 @@ pub struct Registry {
     embedders: Slots<dyn Embedder>,
     rerankers: Slots<dyn Reranker>,
     chats: Mutex<BTreeMap<String, Arc<dyn ChatModel>>>,
+    /// The same remote models as in `chats`, without retries.
+    routed: Mutex<BTreeMap<String, Arc<dyn ChatModel>>>,
 }
 
 impl Registry {
@@ -51,6 +59,7 @@ impl Registry {
             embedders: Slots::default(),
             rerankers: Slots::default(),
             chats: Mutex::default(),
+            routed: Mutex::default(),
             config,
         };
         for endpoint in &registry.config.embedders {
@@ -61,10 +70,12 @@ impl Registry {
             }
         }
         for endpoint in &registry.config.chats {
-            let chat: Arc<dyn ChatModel> = Arc::new(OpenAiChat::new(endpoint.clone())?);
-            if lock(&registry.chats).insert(endpoint.name.clone(), chat).is_some() {
+            if registry.add_chat(endpoint)? {
                 return Err(twice(&endpoint.name));
             }
+        }
+        for name in registry.config.routes.all() {
+            registry.chat(Some(name))?;
         }
         Ok(registry)
     }
@@ -164,11 +175,51 @@ impl Registry {
         if name == fake::OFFLINE_CHAT {
             return Ok(Some(Arc::new(OfflineChat)));
         }
+        if let Some(endpoint) = self.config.providers.named(name).filter(|_| self.has_room()) {
+            self.add_chat(&endpoint)?;
+            return Ok(lock(&self.chats).get(name).cloned());
+        }
         let known: Vec<String> = lock(&self.chats).keys().cloned().collect();
         Err(ModelError::new(
             ErrorKind::NotFound,
             format!("there is no chat model {name}; configured: {}", list(&known)),
         ))
+    }
+
+    /// The chat model of a purpose: one that tries those of its route in their order, else the default one; `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::chat`].
+    pub fn route(&self, purpose: Purpose) -> Result<Option<Arc<dyn ChatModel>>> {
+        let names = self.config.routes.names(purpose);
+        let mut models = Vec::with_capacity(names.len());
+        for (place, name) in names.iter().enumerate() {
+            // The last has nobody after it, so it is tried again as it is configured.
+            let routed = lock(&self.routed).get(name).filter(|_| place + 1 < names.len()).cloned();
+            models.extend(match routed {
+                Some(model) => Some(model),
+                None => self.chat(Some(name))?,
+            });
+        }
+        match models.len() {
+            0 => self.chat(None),
+            1 => Ok(models.pop()),
+            _ => Ok(Some(Arc::new(RoutedChat::new(names.join(", "), models)?))),
+        }
+    }
+
+    /// Makes the endpoint's model known; whether there was one of that name.
+    fn add_chat(&self, endpoint: &ChatEndpoint) -> Result<bool> {
+        let made = chats::make(endpoint, &self.config.providers)?;
+        lock(&self.routed).insert(endpoint.name.clone(), made.routed);
+        Ok(lock(&self.chats).insert(endpoint.name.clone(), made.alone).is_some())
+    }
+
+    /// Whether another model may be kept: names like `openai/…` come with requests.
+    fn has_room(&self) -> bool {
+        lock(&self.chats).len() < self.config.chats.len() + MOST_NAMED
     }
 
     /// Makes `model` known as `name`, before anything else of that name; it gets no cache.
@@ -183,7 +234,9 @@ impl Registry {
 
     /// Makes `model` known as `name`, before anything else of that name.
     pub fn register_chat(&self, name: impl Into<String>, model: Arc<dyn ChatModel>) {
-        lock(&self.chats).insert(name.into(), model);
+        let name = name.into();
+        lock(&self.routed).remove(&name);
+        lock(&self.chats).insert(name, model);
     }
 
     fn cached(&self, inner: Arc<dyn Embedder>) -> Arc<dyn Embedder> {

@@ -6,5 +6,5 @@ mod normalize;
 mod sentences;
 
 pub use language::language;
-pub use normalize::{fold, normalize, words};
+pub use normalize::{fold, normalize, word_places, words};
 pub use sentences::sentences;

@@ -71,8 +71,8 @@ impl Script {
         self
     }
 
-    /// The events of this script, waits included.
-    pub(super) fn play(self) -> BoxStream<'static, Result<ChatEvent>> {
+    /// The events of this script, waits included; `name` is the model's.
+    pub(super) fn play(self, name: &str) -> BoxStream<'static, Result<ChatEvent>> {
         let delay = self.delay;
         let mut events: Vec<Result<ChatEvent>> = self
             .tokens
@@ -81,7 +81,9 @@ impl Script {
             .map(|token| Ok(ChatEvent::Token(token)))
             .collect();
         match self.end {
-            ScriptEnd::Finished(finish) => events.push(Ok(ChatEvent::Done { finish, usage: self.usage })),
+            ScriptEnd::Finished(finish) => {
+                events.push(Ok(ChatEvent::Done { finish, usage: self.usage, served_by: name.to_owned() }))
+            }
             ScriptEnd::Cut => events.push(Err(cut())),
             ScriptEnd::Fault(kind) => {
                 events.push(Err(ModelError::new(kind, format!("scripted fault of kind {kind:?}"))));
@@ -160,13 +162,13 @@ impl ChatModel for ScriptedChat {
     }
 
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply> {
-        let mut events = self.next(request)?.play();
+        let mut events = self.next(request)?.play(&self.name);
         let mut text = String::new();
         while let Some(event) = events.next().await {
             match event? {
                 ChatEvent::Token(token) => text.push_str(&token),
-                ChatEvent::Done { finish, usage } => {
-                    return Ok(ChatReply { text, finish, usage, model: self.name.clone() });
+                ChatEvent::Done { finish, usage, served_by } => {
+                    return Ok(ChatReply { text, finish, usage, model: self.name.clone(), served_by });
                 }
             }
         }
@@ -174,6 +176,6 @@ impl ChatModel for ScriptedChat {
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
-        Ok(self.next(request)?.play())
+        Ok(self.next(request)?.play(&self.name))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::HASH_EMBEDDER;
-use crate::embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind};
+use crate::embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind, TokenEmbedder, TokenVectors};
 use crate::error::Result;
 use crate::tokens::TokenCounter;
 
@@ -124,6 +124,29 @@ impl Embedder for HashEmbedder {
         }
         self.count.add(texts.len());
         Ok(texts.iter().map(|text| self.embed_one(text)).collect())
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEmbedder> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl TokenEmbedder for HashEmbedder {
+    /// A token's vector is its word's one component: nothing depends on the words around it.
+    async fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenVectors>> {
+        let dimension = self.info.dimension;
+        let one = |text: &&str| {
+            let mut found = TokenVectors { spans: Vec::new(), vectors: Vec::new(), dimension };
+            for word in text.split_whitespace().take(self.info.max_tokens) {
+                let start = word.as_ptr() as usize - text.as_ptr() as usize;
+                let (component, sign) = slot(word, dimension);
+                found.spans.push(start..start + word.len());
+                found.vectors.extend((0..dimension).map(|at| if at == component { sign } else { 0.0 }));
+            }
+            found
+        };
+        Ok(texts.iter().map(one).collect())
     }
 }
 

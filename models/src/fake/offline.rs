@@ -132,11 +132,12 @@ impl ChatModel for OfflineChat {
             finish,
             usage: script.usage,
             model: OFFLINE_CHAT.to_owned(),
+            served_by: OFFLINE_CHAT.to_owned(),
         })
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
-        Ok(Self::answer(request).play().boxed())
+        Ok(Self::answer(request).play(OFFLINE_CHAT).boxed())
     }
 }
 

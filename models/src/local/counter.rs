@@ -1,5 +1,7 @@
 //! Counts tokens with a model's own tokenizer.
 
+use std::ops::Range;
+
 use tokenizers::Tokenizer;
 
 use crate::tokens::TokenCounter;
@@ -20,6 +22,14 @@ impl ModelCounter {
         // Encoding without offsets is the cheapest there is. No tokenizer of an encoder refuses a string; if one did,
         // its bytes are an upper bound that keeps a chunk small rather than cut.
         self.tokenizer.encode_fast(text, true).map_or(text.len(), |encoding| encoding.len())
+    }
+
+    /// The bytes of `text` that each token covers, `None` for special ones; empty if the tokenizer refuses the text.
+    pub(super) fn spans(&self, text: &str) -> Vec<Option<Range<usize>>> {
+        let Ok(encoding) = self.tokenizer.encode(text, true) else { return Vec::new() };
+        let special = encoding.get_special_tokens_mask();
+        let spans = encoding.get_offsets().iter().zip(special);
+        spans.map(|(&(start, end), &special)| (special == 0).then_some(start..end)).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use super::folder::{ModelFolder, ModelKind, PoolingKind};
 use super::pool::{Engine, Factory, Lane, Pool};
 use super::runtime::Runtime;
 use super::tokenizer;
-use crate::embed::{Embedder, EmbedderInfo, Embedding, TextKind};
+use crate::embed::{Embedder, EmbedderInfo, Embedding, TextKind, TokenEmbedder, TokenVectors};
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::tokens::TokenCounter;
 
@@ -90,8 +90,54 @@ impl Embedder for LocalEmbedder {
             TextKind::Query => (Lane::Interactive, query),
             TextKind::Passage => (Lane::Bulk, passage),
         };
-        let inputs = texts.iter().map(|text| format!("{prefix}{text}")).collect();
-        self.pool.run(lane, inputs).await
+        let inputs = texts.iter().map(|text| Input::Text(format!("{prefix}{text}"))).collect();
+        let outputs = self.pool.run(lane, inputs).await?;
+        Ok(outputs.into_iter().filter_map(Output::text).collect())
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEmbedder> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl TokenEmbedder for LocalEmbedder {
+    /// `Conflict` for a model whose output is pooled already.
+    async fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenVectors>> {
+        let [_, prefix] = &self.prefixes;
+        let input = |text: &&str| Input::Tokens { text: format!("{prefix}{text}"), prefix: prefix.len() };
+        let outputs = self.pool.run(Lane::Bulk, texts.iter().map(input).collect()).await?;
+        Ok(outputs.into_iter().filter_map(Output::tokens).collect())
+    }
+}
+
+/// What a worker is given: a text with its prefix.
+enum Input {
+    /// One vector is wanted.
+    Text(String),
+    /// A vector per token is wanted, without those of the first `prefix` bytes.
+    Tokens { text: String, prefix: usize },
+}
+
+/// What a worker gives back, of the kind that was wanted.
+enum Output {
+    Text(Embedding),
+    Tokens(TokenVectors),
+}
+
+impl Output {
+    fn text(self) -> Option<Embedding> {
+        match self {
+            Self::Text(embedding) => Some(embedding),
+            Self::Tokens(_) => None,
+        }
+    }
+
+    fn tokens(self) -> Option<TokenVectors> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            Self::Text(_) => None,
+        }
     }
 }
 
@@ -183,28 +229,72 @@ fn known_output(name: &str) -> Result<&'static str> {
 }
 
 impl Engine for Encoder {
-    type Input = String;
-    type Output = Embedding;
+    type Input = Input;
+    type Output = Output;
 
-    fn run(&mut self, text: &String) -> Result<Embedding> {
-        let (mut vector, tokens) = self.vector(text).map_err(|error| {
-            ModelError::new(ErrorKind::Internal, format!("the model {} failed on a text", self.name))
-                .with_source(error)
-        })?;
+    fn run(&mut self, input: &Input) -> Result<Output> {
+        match input {
+            Input::Text(text) => self.embed(text).map(Output::Text),
+            Input::Tokens { text, prefix } => self.embed_tokens(text, *prefix).map(Output::Tokens),
+        }
+    }
+}
+
+impl Encoder {
+    fn embed(&mut self, text: &str) -> Result<Embedding> {
+        let (mut vector, tokens) = self.vector(text).map_err(|error| self.failed(error))?;
         if vector.len() != self.dimension {
-            return Err(ModelError::new(
-                ErrorKind::Conflict,
-                format!(
-                    "the model {} gives vectors of {} components where its model.json says {}; correct it",
-                    self.name,
-                    vector.len(),
-                    self.dimension
-                ),
-            ));
+            return Err(self.mismatch(&format!("vectors of {} components", vector.len())));
         }
         crate::embed::normalize(&mut vector, &self.name)?;
         let truncated =
             if tokens < self.max_tokens { 0 } else { self.counter.count_whole(text).saturating_sub(tokens) };
         Ok(Embedding { vector, tokens, truncated })
+    }
+
+    fn embed_tokens(&mut self, text: &str, prefix: usize) -> Result<TokenVectors> {
+        let mut found = TokenVectors { spans: Vec::new(), vectors: Vec::new(), dimension: self.dimension };
+        let spans = self.counter.spans(text);
+        let raw = self.model.transform([text], Some(1)).map_err(|error| self.failed(error))?.into_raw();
+        for batch in raw {
+            let output = match self.output {
+                Some(name) => batch.select_output(&[OutputKey::ByName(name)].as_slice()),
+                None => batch.select_output(&OUTPUTS),
+            }
+            .map_err(|error| self.failed(error))?;
+            let &[1, seen, dimension] = output.shape() else {
+                return Err(self.mismatch("one vector per text and none per token"));
+            };
+            if dimension != self.dimension {
+                return Err(self.mismatch(&format!("vectors of {dimension} components")));
+            }
+            let values: Vec<f32> = output.iter().copied().collect();
+            // A text that was cut ends with a special token where the whole one goes on.
+            let cut = if seen < spans.len() { seen.saturating_sub(1) } else { seen };
+            let tokens = spans.iter().take(cut).zip(values.chunks_exact(dimension));
+            for (span, vector) in tokens {
+                let Some(span) = span.clone().filter(|span| span.start >= prefix && !span.is_empty()) else {
+                    continue;
+                };
+                let mut vector = vector.to_vec();
+                crate::embed::normalize(&mut vector, &self.name)?;
+                found.spans.push(span.start - prefix..span.end - prefix);
+                found.vectors.extend(vector);
+            }
+        }
+        Ok(found)
+    }
+
+    fn failed(&self, error: fastembed::Error) -> ModelError {
+        ModelError::new(ErrorKind::Internal, format!("the model {} failed on a text", self.name))
+            .with_source(error)
+    }
+
+    fn mismatch(&self, gives: &str) -> ModelError {
+        let promised = self.dimension;
+        ModelError::new(
+            ErrorKind::Conflict,
+            format!("the model {} gives {gives} where its model.json says {promised}; correct it", self.name),
+        )
     }
 }

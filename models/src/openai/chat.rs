@@ -10,12 +10,11 @@ use async_openai::types::chat::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::http::Endpoint;
-use super::stream::events;
-use super::wire::{ChatCompletion, WireUsage};
+use super::wire::{ChatCompletion, ChunkReader, WireUsage};
 use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role};
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::registry::ChatEndpoint;
+use crate::remote::{Credential, Endpoint};
 
 /// A remote chat model. What fails before the first token is tried again within the deadline; afterwards nothing is.
 pub struct OpenAiChat {
@@ -31,9 +30,16 @@ impl OpenAiChat {
     /// `Invalid` for a base URL or key that can't be used.
     pub fn new(config: ChatEndpoint) -> Result<Self> {
         let what = format!("the chat endpoint {}", config.name);
+        let credential = Credential::Bearer(config.api_key.as_ref());
         let endpoint =
-            Endpoint::new(what, &config.base_url, config.api_key.as_ref(), config.deadlines, config.retry)?;
+            Endpoint::new(what, &config.base_url, credential, config.deadlines, config.retry, config.gate())?;
         Ok(Self { config, endpoint })
+    }
+
+    /// The same model over the same connections, whose failures are not tried again.
+    #[must_use]
+    pub fn without_retries(&self) -> Self {
+        Self { config: self.config.clone(), endpoint: self.endpoint.without_retries() }
     }
 
     #[expect(
@@ -107,15 +113,12 @@ impl ChatModel for OpenAiChat {
             None => (String::new(), finish),
         };
         let model = reply.model.unwrap_or_else(|| self.config.model.clone());
-        Ok(ChatReply { text, finish, usage: reply.usage.and_then(WireUsage::usage), model })
+        let usage = reply.usage.and_then(WireUsage::usage);
+        Ok(ChatReply { text, finish, usage, model, served_by: self.config.name.clone() })
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
         let body = self.body(request, true);
-        let end = self.endpoint.end();
-        let first = tokio::time::Instant::now()
-            + std::time::Duration::from_millis(self.endpoint.deadlines.first_token_ms);
-        let response = self.endpoint.open("/chat/completions", &body, end.min(first)).await?;
-        Ok(events(response, self.endpoint.what().to_owned(), self.endpoint.deadlines, first, end))
+        self.endpoint.stream("/chat/completions", &body, &self.config.name, ChunkReader::default).await
     }
 }

@@ -8,11 +8,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::approximate::ApproximateCounter;
-use super::http::Endpoint;
 use super::wire::EmbeddingReply;
 use crate::embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind, normalize};
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::registry::EmbedderEndpoint;
+use crate::remote::{Credential, Endpoint, GateConfig};
 use crate::tokens::TokenCounter;
 
 /// A remote embedding model. Tokens are estimated upwards ([`ApproximateCounter`]), and a text longer than
@@ -45,8 +45,15 @@ impl OpenAiEmbedder {
                 format!("{what}: dimension, max_tokens, batch_texts and concurrency must be at least 1"),
             ));
         }
-        let endpoint =
-            Endpoint::new(what, &config.base_url, config.api_key.as_ref(), config.deadlines, config.retry)?;
+        let endpoint = Endpoint::new(
+            what,
+            &config.base_url,
+            Credential::Bearer(config.api_key.as_ref()),
+            config.deadlines,
+            config.retry,
+            // Its calls are bounded by `concurrency` already.
+            GateConfig::open(),
+        )?;
         let mut fingerprint = format!("openai:{}:{}", config.model, config.dimension);
         if !(config.query_prefix.is_empty() && config.passage_prefix.is_empty()) {
             let both = blake3::hash(format!("{}\0{}", config.query_prefix, config.passage_prefix).as_bytes());

@@ -4,9 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::chat::{FinishReason, Usage};
-
-/// Characters of an endpoint's own message that are passed on.
-const MAX_MESSAGE: usize = 300;
+use crate::error::ErrorKind;
+use crate::remote::{Dialect, Piece, error_text};
 
 /// A reply of `/embeddings`.
 #[derive(Debug, Deserialize)]
@@ -90,49 +89,55 @@ impl WireUsage {
     }
 }
 
-/// What an error reply says, short and on one line.
-pub(super) fn error_message(body: &[u8]) -> String {
-    let said = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => error_text(value.get("error").unwrap_or(&value)),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    let line: Vec<&str> = said.split_whitespace().collect();
-    let line = line.join(" ");
-    if line.is_empty() { "no reason given".to_owned() } else { line.chars().take(MAX_MESSAGE).collect() }
+/// Reads the pieces of one stream.
+#[derive(Debug, Default)]
+pub(super) struct ChunkReader {
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
 }
 
-/// The text of an error value: a string, or an object with a `message` (and a `code` or `type`) or `detail`.
-pub(super) fn error_text(error: &Value) -> String {
-    if let Some(text) = error.as_str() {
-        return text.to_owned();
+impl Dialect for ChunkReader {
+    fn read(&mut self, data: &str) -> Result<Piece, serde_json::Error> {
+        if data == "[DONE]" {
+            return Ok(Piece::End);
+        }
+        let chunk: Chunk = serde_json::from_str(data)?;
+        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+            let said = error_text(&error);
+            let kind = if said.contains("rate_limit") {
+                ErrorKind::RateLimited
+            } else if said.contains("context_length") || said.contains("invalid_request") {
+                ErrorKind::Invalid
+            } else {
+                ErrorKind::Unavailable
+            };
+            return Ok(Piece::Failed(kind, said));
+        }
+        if let Some(usage) = chunk.usage.and_then(WireUsage::usage) {
+            self.usage = Some(usage);
+        }
+        let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else {
+            return Ok(Piece::Nothing);
+        };
+        if self.finish.is_none() {
+            self.finish = choice.finish();
+        }
+        let text = choice.message.and_then(|said| said.content.or(said.refusal));
+        Ok(text.filter(|text| !text.is_empty()).map_or(Piece::Nothing, Piece::Text))
     }
-    let field = |name: &str| error.get(name).and_then(Value::as_str);
-    match (field("message").or(field("detail")), field("code").or(field("type"))) {
-        (Some(message), Some(code)) => format!("{message} ({code})"),
-        (Some(message), None) => message.to_owned(),
-        _ => error.to_string(),
+
+    fn finish(&self) -> Option<FinishReason> {
+        self.finish
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_are_read_in_every_usual_shape() {
-        for (body, expected) in [
-            (
-                r#"{"error":{"message":"no such\nmodel","code":"model_not_found"}}"#,
-                "no such model (model_not_found)",
-            ),
-            (r#"{"error":"model not loaded"}"#, "model not loaded"),
-            (r#"{"detail":"Not Found"}"#, "Not Found"),
-            ("<html>Bad  Gateway</html>", "<html>Bad Gateway</html>"),
-            ("", "no reason given"),
-        ] {
-            assert_eq!(error_message(body.as_bytes()), expected);
-        }
-    }
 
     #[test]
     fn missing_and_null_fields_are_fine() {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{ErrorKind, ModelError, Result};
-use crate::openai::{client_builder, transport_error};
+use crate::remote::{client_builder, transport_error};
 use crate::secret::Secret;
 
 /// Tries after the first for a download that breaks off; each goes on where the last one ended.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::chats::{ChatEndpoint, Providers, Routes};
 use crate::secret::Secret;
 
 /// The model a fresh installation embeds with.
@@ -35,8 +36,12 @@ pub struct ModelsConfig {
     pub embedding_cache_bytes: u64,
     /// Embedders behind an OpenAI-compatible `/v1/embeddings`.
     pub embedders: Vec<EmbedderEndpoint>,
-    /// Chat models behind an OpenAI-compatible `/v1/chat/completions`.
+    /// Chat models behind an endpoint of OpenAI's or Anthropic's API.
     pub chats: Vec<ChatEndpoint>,
+    /// Which of the chat models each purpose uses, in what order.
+    pub routes: Routes,
+    /// What an endpoint without a URL or key of its own uses.
+    pub providers: Providers,
 }
 
 impl Default for ModelsConfig {
@@ -52,6 +57,8 @@ impl Default for ModelsConfig {
             embedding_cache_bytes: 64 << 20,
             embedders: Vec::new(),
             chats: Vec::new(),
+            routes: Routes::default(),
+            providers: Providers::default(),
         }
     }
 }
@@ -92,30 +99,6 @@ pub struct EmbedderEndpoint {
     /// Requests in flight for one call.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
-    /// Limits on waiting.
-    #[serde(default)]
-    pub deadlines: Deadlines,
-    /// Limits on trying again.
-    #[serde(default)]
-    pub retry: RetryPolicy,
-}
-
-/// A chat model behind an OpenAI-compatible endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChatEndpoint {
-    /// The name a configuration uses.
-    pub name: String,
-    /// Up to and with the version, e.g. `https://api.openai.com/v1`.
-    pub base_url: String,
-    /// Sent as bearer token.
-    #[serde(default)]
-    pub api_key: Option<Secret>,
-    /// The model as the endpoint names it.
-    pub model: String,
-    /// Tokens the model reads and writes together.
-    #[serde(default = "default_context_tokens")]
-    pub context_tokens: usize,
     /// Limits on waiting.
     #[serde(default)]
     pub deadlines: Deadlines,
@@ -177,10 +160,6 @@ fn default_batch_tokens() -> usize {
 
 fn default_concurrency() -> usize {
     4
-}
-
-fn default_context_tokens() -> usize {
-    32_768
 }
 
 /// The cache folder when none is configured: `WELLSPRING_CACHE`, else `wellspring` in `XDG_CACHE_HOME` or `~/.cache`.

@@ -55,6 +55,11 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
     text.unicode_words().map(str::to_lowercase)
 }
 
+/// The words of a text as they stand, each with its first byte: the same words as [`words`] gives.
+pub fn word_places(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.unicode_word_indices()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +84,7 @@ mod tests {
     #[test]
     fn words_keep_decimals_and_apostrophes_together() {
         assert_eq!(words("It's 3.5 MB, OK?").collect::<Vec<_>>(), ["it's", "3.5", "mb", "ok"]);
+        assert_eq!(word_places("Ü 3.5 MB").collect::<Vec<_>>(), [(0, "Ü"), (3, "3.5"), (7, "MB")]);
     }
 
     proptest::proptest! {

@@ -40,7 +40,9 @@ pub(crate) async fn keeps_contract(chat: &dyn ChatModel) {
         })
         .collect();
     assert_eq!(text, reply.text);
-    assert_eq!(*last, ChatEvent::Done { finish: reply.finish, usage: reply.usage });
+    assert_eq!(reply.served_by, chat.name());
+    let served_by = chat.name().to_owned();
+    assert_eq!(*last, ChatEvent::Done { finish: reply.finish, usage: reply.usage, served_by });
 
     // A stream that is dropped early, and one that is never read, cost nothing.
     let mut dropped = chat.stream(&question).await.unwrap();

@@ -12,6 +12,7 @@ pub(crate) async fn keeps_contract(embedder: &dyn Embedder) {
     truncation_is_reported(embedder).await;
     a_dropped_call_leaves_it_usable(embedder).await;
     concurrent_calls_agree(embedder).await;
+    tokens_have_places_and_unit_vectors(embedder).await;
 }
 
 const TEXTS: [&str; 6] = [
@@ -91,4 +92,26 @@ async fn concurrent_calls_agree(embedder: &dyn Embedder) {
     let calls = (0..4).map(|_| embed(embedder, TextKind::Query, &TEXTS));
     let answers = futures::future::join_all(calls).await;
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+async fn tokens_have_places_and_unit_vectors(embedder: &dyn Embedder) {
+    let Some(tokens) = embedder.tokens() else { return };
+    assert!(tokens.embed_tokens(&[]).await.unwrap().is_empty());
+    let all = tokens.embed_tokens(&TEXTS).await.unwrap();
+    assert_eq!(all.len(), TEXTS.len());
+    for (text, found) in TEXTS.iter().zip(&all) {
+        assert_eq!(found.vectors.len(), found.spans.len() * found.dimension, "{text:?}");
+        assert_eq!(found.spans.is_empty(), text.trim().is_empty(), "{text:?}");
+        let mut end = 0;
+        for (index, span) in found.spans.iter().enumerate() {
+            assert!(span.start >= end && !text[span.clone()].trim().is_empty(), "{text:?} {span:?}");
+            end = span.end;
+            let norm: f32 = found.vector(index).iter().map(|x| x * x).sum::<f32>().sqrt();
+            assert!((norm - 1.0).abs() < 1e-5, "{norm}");
+        }
+        assert_eq!(&tokens.embed_tokens(&[text]).await.unwrap()[0], found, "company makes no difference");
+    }
+    let max = embedder.info().max_tokens;
+    let long = "word ".repeat(max + 50);
+    assert!(tokens.embed_tokens(&[&long]).await.unwrap()[0].spans.len() <= max);
 }

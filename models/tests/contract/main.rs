@@ -14,4 +14,9 @@ mod local;
 mod openai_chat;
 mod openai_embedder;
 mod raw;
+mod remote_faults;
+mod router;
 mod shared;
+
+#[path = "../provider/mod.rs"]
+mod provider;

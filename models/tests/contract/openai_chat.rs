@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use wellspring_models::openai::OpenAiChat;
-use wellspring_models::registry::{ChatEndpoint, Deadlines, RetryPolicy};
+use wellspring_models::registry::{Api, ChatEndpoint, Deadlines, RetryPolicy};
 use wellspring_models::{ChatEvent, ChatModel, ErrorKind, FinishReason, ModelError, Secret, Usage};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -15,13 +15,12 @@ use crate::raw::{SSE_HEAD, Step, serve};
 
 fn config(base_url: String) -> ChatEndpoint {
     ChatEndpoint {
-        name: "remote".to_owned(),
         base_url,
         api_key: Some(Secret::new("sk-secret")),
-        model: "m".to_owned(),
         context_tokens: 4096,
         deadlines: Deadlines { total_ms: 20_000, ..Deadlines::default() },
         retry: RetryPolicy { retries: 2, min_ms: 1, max_ms: 3_000 },
+        ..ChatEndpoint::new("remote", Api::Openai, "m")
     }
 }
 
@@ -96,8 +95,12 @@ async fn streamed(bytes: &[String], deadlines: Deadlines) -> (String, Result<Cha
     }
     let server = serve(vec![steps]).await;
     let model = OpenAiChat::new(ChatEndpoint { deadlines, ..config(server.url) }).unwrap();
-    let mut events = model.stream(&chat::request("?")).await.unwrap();
     let mut text = String::new();
+    let mut events = match model.stream(&chat::request("?")).await {
+        Ok(events) => events,
+        // Nothing was received.
+        Err(error) => return (text, Err(error)),
+    };
     loop {
         match events.next().await.expect("a stream ends by an event, not in silence") {
             Ok(ChatEvent::Token(token)) => text.push_str(&token),
@@ -110,7 +113,7 @@ async fn streamed(bytes: &[String], deadlines: Deadlines) -> (String, Result<Cha
 }
 
 fn done(finish: FinishReason, usage: Option<Usage>) -> ChatEvent {
-    ChatEvent::Done { finish, usage }
+    ChatEvent::Done { finish, usage, served_by: "remote".to_owned() }
 }
 
 #[tokio::test]

@@ -173,6 +173,9 @@ pub(crate) struct Answer {
     answer: String,
     /// In the order of the text; empty when abstained.
     citations: Vec<Citation>,
+    /// Every sentence that was made, with its support and what was done with it: those of the text in its order, then
+    /// those that were left out.
+    claims: Vec<CheckedClaim>,
     /// Whether this is a refusal.
     abstained: bool,
     /// Why it is a refusal.
@@ -219,10 +222,63 @@ pub(crate) struct Citation {
     #[schema(required)]
     title: Option<String>,
     source: String,
-    /// How much of the claim the passage supports, 0-1.
+    /// How well the passage supports the claim, 0-1; 1 for a quoted sentence. A score, not a proof.
     support: f64,
     /// The sentence of the answer that it hangs on.
     claim: String,
+}
+
+/// A sentence of the answer, or one that was left out of it, and how it was checked.
+#[derive(ToSchema)]
+pub(crate) struct CheckedClaim {
+    /// The sentence without markers.
+    text: String,
+    /// Kept with citations, kept but marked as unsupported, or left out.
+    decision: Decision,
+    /// How well the passages it cites support it, 0-1; 1 for a quoted sentence. A score, not a proof.
+    support: f64,
+    /// What in it those passages do not hold.
+    findings: Vec<Finding>,
+    /// Numbers of the passages it is kept for.
+    citations: Vec<u64>,
+}
+
+/// What was done with a sentence.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum Decision {
+    Kept,
+    Marked,
+    Dropped,
+}
+
+/// Something in a sentence that its passages do not hold.
+#[derive(ToSchema)]
+pub(crate) struct Finding {
+    missing: Missing,
+    /// A number by value, a date, a stemmed name, or a word that one side denies.
+    value: String,
+}
+
+/// What kind of thing is missing.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum Missing {
+    Number,
+    Date,
+    Name,
+    Negation,
+}
+
+/// Why a passage looks as if it were written for a model instead of a reader.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum Suspicion {
+    Override,
+    Model,
+    Markup,
+    Hidden,
+    Request,
 }
 
 /// A passage with the number it goes by.
@@ -230,6 +286,8 @@ pub(crate) struct Citation {
 pub(crate) struct NumberedPassage {
     /// From 1.
     n: u64,
+    /// Why it looks as if it were written for a model instead of a reader; absent for most.
+    suspicions: Option<Vec<Suspicion>>,
     document_id: String,
     chunk_id: String,
     version: i64,

@@ -1,23 +1,29 @@
 //! Sends requests to one endpoint: connection, deadlines, retries, and statuses as errors.
 
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
-use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
+};
+use reqwest::{Client, ClientBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use super::wire::error_message;
+use super::failure::{error_message, kind_of, retry_after, transport_error};
+use super::gate::{Gate, GateConfig, Pass};
+use super::stream::{Dialect, Reading, events};
+use crate::chat::ChatEvent;
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::registry::{Deadlines, RetryPolicy};
 use crate::secret::Secret;
 
-/// Bytes of a reply that are read; more is an error.
-const MAX_REPLY: usize = 128 << 20;
+/// Bytes of a reply that are read, unpacked; more is an error.
+const MAX_REPLY: usize = 32 << 20;
 /// Bytes of an error reply that are read; the rest is left out.
 const MAX_ERROR: usize = 64 << 10;
 
@@ -33,39 +39,65 @@ pub(crate) fn client_builder(url: &Url) -> ClientBuilder {
     if local { builder.no_proxy() } else { builder }
 }
 
-/// A failure to reach `what` as an error of this crate. The URL is left out: it may hold a credential.
-pub(crate) fn transport_error(what: &str, error: reqwest::Error) -> ModelError {
-    let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Unavailable };
-    let happened = if error.is_timeout() {
-        "did not answer in time"
-    } else if error.is_connect() {
-        "can't be reached"
-    } else {
-        "closed the connection early"
-    };
-    ModelError::new(kind, format!("{what} {happened}; check its base URL and that it runs"))
-        .with_source(error.without_url())
+/// Whose key a request carries, and how.
+#[derive(Clone, Copy)]
+pub(crate) enum Credential<'a> {
+    /// As bearer token.
+    Bearer(Option<&'a Secret>),
+    /// As Anthropic's API wants it, with the version of that API.
+    Anthropic(Option<&'a Secret>),
+}
+
+/// The version of Anthropic's API that is spoken.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+impl Credential<'_> {
+    fn key(&self) -> Secret {
+        let (Self::Bearer(key) | Self::Anthropic(key)) = self;
+        key.cloned().unwrap_or_default()
+    }
+
+    /// The headers of every request; an error if the key can't be one.
+    fn headers(&self) -> Result<HeaderMap, InvalidHeaderValue> {
+        let key = self.key();
+        let mut headers = HeaderMap::new();
+        if let Self::Anthropic(_) = self {
+            headers.insert("anthropic-version", HeaderValue::from_static(ANTHROPIC_VERSION));
+        }
+        if !key.expose().is_empty() {
+            let (name, value) = match self {
+                Self::Bearer(_) => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+                Self::Anthropic(_) => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
+            };
+            let mut value = HeaderValue::try_from(value)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
 }
 
 /// One endpoint.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     client: Client,
     base: String,
     what: String,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
     api_key: Secret,
-    pub(super) deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
     retry: RetryPolicy,
+    gate: Arc<Gate>,
 }
 
 impl Endpoint {
     /// `Invalid` if the URL is not http(s) or the key can't be a header.
-    pub(super) fn new(
+    pub(crate) fn new(
         what: String,
         base_url: &str,
-        api_key: Option<&Secret>,
+        credential: Credential<'_>,
         deadlines: Deadlines,
         retry: RetryPolicy,
+        gate: GateConfig,
     ) -> Result<Self> {
         let invalid = |why: &str| ModelError::new(ErrorKind::Invalid, format!("{what}: {why}"));
         let url = Url::parse(base_url)
@@ -86,43 +118,53 @@ impl Endpoint {
                 invalid("no HTTP client could be made; check the certificates of this machine")
                     .with_source(error)
             })?;
-        let api_key = api_key.cloned().unwrap_or_default();
-        let authorization = if api_key.expose().is_empty() {
-            None
-        } else {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", api_key.expose()))
-                .map_err(|_| invalid("the API key holds characters that no header may; correct it"))?;
-            value.set_sensitive(true);
-            Some(value)
-        };
+        let headers = credential
+            .headers()
+            .map_err(|_| invalid("the API key holds characters that no header may; correct it"))?;
         let base = base_url.trim_end_matches('/').to_owned();
-        Ok(Self { client, base, what, authorization, api_key, deadlines, retry })
+        let gate = Gate::new(what.clone(), gate);
+        Ok(Self { client, base, what, headers, api_key: credential.key(), deadlines, retry, gate })
+    }
+
+    /// The same endpoint behind the same gate, whose failures are not tried again: for callers that try another one.
+    pub(crate) fn without_retries(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            base: self.base.clone(),
+            what: self.what.clone(),
+            headers: self.headers.clone(),
+            api_key: self.api_key.clone(),
+            deadlines: self.deadlines,
+            retry: RetryPolicy { retries: 0, ..self.retry },
+            gate: Arc::clone(&self.gate),
+        }
     }
 
     /// Names the endpoint in messages.
-    pub(super) fn what(&self) -> &str {
+    pub(crate) fn what(&self) -> &str {
         &self.what
     }
 
     /// Whether this is OpenAI's own service, which names the token limit differently.
-    pub(super) fn is_openai(&self) -> bool {
+    pub(crate) fn is_openai(&self) -> bool {
         Url::parse(&self.base).is_ok_and(|url| url.host_str() == Some("api.openai.com"))
     }
 
     /// When a call that starts now must end.
-    pub(super) fn end(&self) -> Instant {
+    pub(crate) fn end(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.deadlines.total_ms)
     }
 
     /// Posts `body` and reads the whole JSON reply, trying again what fails in passing, before `end`.
-    pub(super) async fn json<T: DeserializeOwned>(
+    pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
         end: Instant,
     ) -> Result<T> {
         let body = self.encode(body)?;
-        self.retrying(end, || async {
+        let mut pass = self.gate.enter(end).await?;
+        self.retrying(end, &mut pass, || async {
             let reply = read(self.send(path, &body).await?, MAX_REPLY, &self.what).await?;
             serde_json::from_slice(&reply).map_err(|error| {
                 ModelError::new(
@@ -138,10 +180,52 @@ impl Endpoint {
         .await
     }
 
-    /// Posts `body` and returns once the reply's head is there, trying again what fails in passing, before `end`.
-    pub(super) async fn open(&self, path: &str, body: &impl Serialize, end: Instant) -> Result<Response> {
+    /// Posts `body` and returns once the first event is there; what fails before that in passing is tried again. `name`
+    /// is the model's configured name.
+    pub(crate) async fn stream<D: Dialect>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        name: &str,
+        dialect: impl Fn() -> D,
+    ) -> Result<BoxStream<'static, Result<ChatEvent>>> {
+        let end = self.end();
+        let first = (Instant::now() + Duration::from_millis(self.deadlines.first_token_ms)).min(end);
         let body = self.encode(body)?;
-        self.retrying(end, || self.send(path, &body)).await
+        let mut pass = self.gate.enter(first).await?;
+        let begun = self.retrying(first, &mut pass, || async {
+            let response = self.send(path, &body).await?;
+            self.check_type(&response)?;
+            let (what, name) = (self.what.clone(), name.to_owned());
+            let reading = Reading { what, name, deadlines: self.deadlines, first, end };
+            let mut rest = events(response, dialect(), reading);
+            match rest.next().await {
+                Some(event) => Ok((event?, rest)),
+                None => Err(ModelError::new(ErrorKind::Internal, "a stream ended without an event")),
+            }
+        });
+        let (first, rest) = begun.await?;
+        // The pass stays with the stream: it is still a call under way, and a cut one speaks against the endpoint.
+        let watched = rest.inspect(move |event| match event {
+            Ok(ChatEvent::Token(_)) => {}
+            last => pass.tell(last),
+        });
+        Ok(stream::iter([Ok(first)]).chain(watched).boxed())
+    }
+
+    /// A page or a plain object where events were asked for comes from something that is no model.
+    fn check_type(&self, response: &Response) -> Result<()> {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        match kind.map(str::to_ascii_lowercase) {
+            Some(kind) if !kind.contains("event-stream") => Err(ModelError::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "{} answered with {kind:?} instead of a stream of events; check its base URL",
+                    self.what
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn encode(&self, body: &impl Serialize) -> Result<bytes::Bytes> {
@@ -153,14 +237,12 @@ impl Endpoint {
 
     /// One try: a reply with a good status, or an error.
     async fn send(&self, path: &str, body: &bytes::Bytes) -> Result<Response> {
-        let mut request = self
+        let request = self
             .client
             .post(format!("{}{path}", self.base))
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .headers(self.headers.clone())
+            .header(CONTENT_TYPE, "application/json")
             .body(body.clone());
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
         let response = request.send().await.map_err(|error| transport_error(&self.what, error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
@@ -181,7 +263,7 @@ impl Endpoint {
             .with_retry_after(wait)
     }
 
-    async fn retrying<T, F>(&self, end: Instant, attempt: impl FnMut() -> F) -> Result<T>
+    async fn retrying<T, F>(&self, end: Instant, pass: &mut Pass, mut attempt: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -193,10 +275,20 @@ impl Endpoint {
             .build()
             // Full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
             .map(|wait| wait.mul_f64(fastrand::f64()));
-        let tries = attempt
+        let pass = Mutex::new(pass);
+        let locked = || pass.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = || {
+            let trying = attempt();
+            async {
+                let result = trying.await;
+                locked().tell(&result);
+                result
+            }
+        };
+        let tries = told
             .retry(waits)
             .sleep(tokio::time::sleep)
-            .when(ModelError::is_transient)
+            .when(|error: &ModelError| error.is_transient() && locked().may_retry())
             .adjust(|error, wait| {
                 let asked = error.retry_after().unwrap_or_default();
                 let wait = wait?.max(asked);
@@ -227,60 +319,18 @@ async fn read(mut response: Response, limit: usize, what: &str) -> Result<Vec<u8
     Ok(body)
 }
 
-/// What a status means for a caller, and what to do about it.
-fn kind_of(status: StatusCode, said: &str) -> (ErrorKind, &'static str) {
-    match status.as_u16() {
-        // Out of credit also comes as 429, and no wait mends it.
-        401..=403 => (ErrorKind::Unauthorized, "check the API key and what it may use"),
-        429 if said.contains("quota") => (ErrorKind::Unauthorized, "check the account's credit"),
-        429 => (ErrorKind::RateLimited, "try again later"),
-        404 => (ErrorKind::NotFound, "check the base URL and the model's name"),
-        408 | 504 => (ErrorKind::Timeout, "try again"),
-        409 | 425 | 500..=599 => (ErrorKind::Unavailable, "try again later"),
-        300..=399 => (ErrorKind::Invalid, "the base URL redirects; use the one it leads to"),
-        _ => (ErrorKind::Invalid, "correct the request"),
-    }
-}
-
-/// The wait a `Retry-After` value asks for (RFC 9110, 10.2.3): seconds, or a date.
-fn retry_after(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let until = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
-    // A moment that has passed asks for no wait.
-    Some(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert!(retry_after("Fri, 31 Dec 2117 23:59:59 GMT").unwrap() > Duration::from_secs(1 << 30));
-        assert_eq!(retry_after("soon"), None);
-    }
-
-    #[test]
-    fn statuses_say_whether_to_try_again() {
-        let kind = |status: u16, said| kind_of(StatusCode::from_u16(status).unwrap(), said).0;
-        assert_eq!(kind(429, "slow down"), ErrorKind::RateLimited);
-        assert_eq!(kind(429, "insufficient_quota"), ErrorKind::Unauthorized);
-        assert_eq!(kind(503, ""), ErrorKind::Unavailable);
-        assert_eq!(kind(400, ""), ErrorKind::Invalid);
-        assert_eq!(kind(404, ""), ErrorKind::NotFound);
-        assert_eq!(kind(307, ""), ErrorKind::Invalid);
-    }
 
     #[test]
     fn a_url_that_is_none_is_refused() {
         for url in
             ["", "localhost:8080", "ftp://x/v1", "http://", "http://me:secret@x/v1", "https://key@x/v1"]
         {
-            let made = Endpoint::new("x".to_owned(), url, None, Deadlines::default(), RetryPolicy::default());
+            let (deadlines, retry) = (Deadlines::default(), RetryPolicy::default());
+            let credential = Credential::Bearer(None);
+            let made = Endpoint::new("x".to_owned(), url, credential, deadlines, retry, GateConfig::open());
             assert_eq!(made.err().map(|error| error.kind()), Some(ErrorKind::Invalid), "{url}");
         }
     }

@@ -1,0 +1,30 @@
+//! Measures the parts of an answer on public data: `measure support DATASETS`, `measure injection DATASETS`.
+#![expect(clippy::print_stdout, reason = "its figures are its output")]
+
+mod injection;
+mod logistic;
+mod stats;
+mod support;
+
+use std::path::PathBuf;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let mut arguments = std::env::args().skip(1);
+    let (what, datasets) = (arguments.next().unwrap_or_default(), arguments.next().map(PathBuf::from));
+    let datasets = datasets.ok_or("usage: measure support|injection DATASETS")?;
+    match what.as_str() {
+        "support" => support::measure(&datasets).await,
+        "injection" => injection::measure(&datasets),
+        other => Err(format!("there is nothing called {other} to measure").into()),
+    }
+}
+
+/// The objects of a file with one on every line.
+fn lines(path: &std::path::Path) -> Outcome<Vec<serde_json::Value>> {
+    let text = fs_err::read_to_string(path)?;
+    let lines = text.split('\n').filter(|line| !line.is_empty());
+    Ok(lines.map(serde_json::from_str).collect::<Result<_, _>>()?)
+}

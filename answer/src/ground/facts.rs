@@ -1,0 +1,315 @@
+//! The numbers, dates and names of a text, in a form in which two texts can be compared exactly.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use wellspring_models::text::word_places;
+
+use crate::terms::{is_function_word, number_word, stem};
+
+/// What a text states that a paraphrase may not change.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Facts {
+    /// Numbers, those of dates left out; ascending.
+    pub(crate) numbers: Vec<Number>,
+    /// Dates with a month.
+    pub(crate) dates: Vec<Date>,
+    /// Stems of words that look like names, each once.
+    pub(crate) names: BTreeSet<String>,
+}
+
+/// A number by value, or an identifier that holds digits (`v2.3.1`), in lower case.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Number {
+    /// `1,000`, `ten`, `3.5 million`, `2nd`.
+    Value(f64),
+    /// What is not only a number.
+    Code(String),
+}
+
+/// A month with what stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Date {
+    pub(crate) year: Option<u32>,
+    /// 1–12.
+    pub(crate) month: u32,
+    pub(crate) day: Option<u32>,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => write!(f, "{value}"),
+            Self::Code(code) => f.write_str(code),
+        }
+    }
+}
+
+impl fmt::Display for Date {
+    /// As in ISO 8601, with `-` for what is not given: `2004-11-02`, `--11-02`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.year {
+            Some(year) => write!(f, "{year}-{:02}", self.month)?,
+            None => write!(f, "--{:02}", self.month)?,
+        }
+        self.day.map_or(Ok(()), |day| write!(f, "-{day:02}"))
+    }
+}
+
+struct Word<'a> {
+    start: usize,
+    text: &'a str,
+    lower: String,
+}
+
+impl Facts {
+    /// The facts of `text`; none in an empty one.
+    pub(crate) fn of(text: &str) -> Self {
+        let words: Vec<Word<'_>> = word_places(text)
+            .map(|(start, word)| Word { start, text: word, lower: word.to_lowercase() })
+            .collect();
+        let (dates, taken) = dates(text, &words);
+        let mut numbers = Vec::new();
+        let mut names = BTreeSet::new();
+        for (at, word) in words.iter().enumerate() {
+            if taken.contains(&at) {
+                continue;
+            }
+            if let Some(number) = number(&word.lower, words.get(at + 1)) {
+                if !numbers.contains(&number) {
+                    numbers.push(number);
+                }
+            } else if is_name(text, &words, at) {
+                names.insert(stem(&word.lower));
+            }
+        }
+        Self { numbers, dates, names }
+    }
+}
+
+/// Whether `number` is among those held: equal, or what one of them is when rounded to as many digits.
+pub(crate) fn holds_number(held: &[Facts], number: &Number) -> bool {
+    let years = held.iter().flat_map(|facts| facts.dates.iter().flat_map(|date| [date.year, date.day]));
+    let Number::Value(wanted) = number else {
+        return held.iter().any(|facts| facts.numbers.contains(number));
+    };
+    let values = held.iter().flat_map(|facts| &facts.numbers).filter_map(|number| match number {
+        Number::Value(value) => Some(*value),
+        Number::Code(_) => None,
+    });
+    let mut values = values.chain(years.flatten().map(f64::from));
+    values.any(|value| same(value, *wanted) || is_rounded(value, *wanted))
+}
+
+/// Whether some date held says the same as far as `date` goes; the year may stand by itself.
+pub(crate) fn holds_date(held: &[Facts], date: &Date) -> bool {
+    let year_stands = |year: u32| holds_number(held, &Number::Value(f64::from(year)));
+    held.iter().flat_map(|facts| &facts.dates).any(|other| {
+        other.month == date.month
+            && date.day.is_none_or(|day| other.day == Some(day))
+            && date.year.is_none_or(|year| match other.year {
+                Some(other) => other == year,
+                None => year_stands(year),
+            })
+    })
+}
+
+fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
+}
+
+/// `wanted` has at least two significant digits and is `value` rounded to them: 41 for 41.3, 3.5 million for 3,482,911.
+fn is_rounded(value: f64, wanted: f64) -> bool {
+    if wanted == 0.0 || value == 0.0 {
+        return false;
+    }
+    let mut digits = format!("{wanted:e}");
+    if let Some(end) = digits.find('e') {
+        digits.truncate(end);
+    }
+    let digits = digits.bytes().filter(u8::is_ascii_digit).count();
+    let scale = 10_f64.powi(digits as i32 - 1 - value.abs().log10().floor() as i32);
+    digits >= 2 && same((value * scale).round() / scale, wanted)
+}
+
+/// The number a word stands for, if it is one, times the `million` that follows it.
+fn number(word: &str, next: Option<&Word<'_>>) -> Option<Number> {
+    if let Some(value) = number_word(word) {
+        return Some(Number::Value(f64::from(value) * factor(next)));
+    }
+    if !word.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let plain = word.replace([',', '\'', '’'], "");
+    let end = plain.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(plain.len());
+    let (digits, unit) = plain.split_at(end);
+    let own = match unit {
+        "k" => Some(1e3),
+        "m" | "mn" => Some(1e6),
+        "bn" => Some(1e9),
+        _ if unit.chars().all(char::is_alphabetic) => Some(1.0),
+        _ => None,
+    };
+    match (digits.parse::<f64>(), own) {
+        (Ok(value), Some(own)) => Some(Number::Value(value * own * factor(next))),
+        _ => Some(Number::Code(plain)),
+    }
+}
+
+fn factor(next: Option<&Word<'_>>) -> f64 {
+    match next.map(|word| word.lower.as_str()) {
+        Some("hundred") => 1e2,
+        Some("thousand") => 1e3,
+        Some("million") => 1e6,
+        Some("billion") => 1e9,
+        Some("trillion") => 1e12,
+        _ => 1.0,
+    }
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+/// The month a word names, and whether it can only mean a month.
+fn month(word: &str) -> Option<(u32, bool)> {
+    let place = MONTHS.iter().position(|month| {
+        *month == word
+            || (word.len() == 3 && month.starts_with(word))
+            || (word == "sept" && *month == "september")
+    })?;
+    Some((place as u32 + 1, word.len() > 3 && !matches!(word, "march" | "sept")))
+}
+
+/// The dates among the words, and the places of the words they are made of.
+fn dates(text: &str, words: &[Word<'_>]) -> (Vec<Date>, BTreeSet<usize>) {
+    let mut dates = Vec::new();
+    let mut taken = BTreeSet::new();
+    let part = |at: usize, low: u32, high: u32| -> Option<u32> {
+        let word = words.get(at)?.lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        word.parse().ok().filter(|value| (low..=high).contains(value))
+    };
+    for at in 0..words.len() {
+        if taken.contains(&at) {
+            continue;
+        }
+        if let (Some(year), Some(month), Some(day)) =
+            (part(at, 1000, 2999), part(at + 1, 1, 12), part(at + 2, 1, 31))
+            && [at, at + 1].iter().all(|&place| {
+                let end = words[place].start + words[place].text.len();
+                &text[end..words[place + 1].start] == "-"
+            })
+        {
+            dates.push(Date { year: Some(year), month, day: Some(day) });
+            taken.extend([at, at + 1, at + 2]);
+            continue;
+        }
+        let Some((month, certain)) = month(&words[at].lower) else { continue };
+        // `2 May`, `2nd of May`.
+        let of = at > 0 && words[at - 1].lower == "of";
+        let before = at.checked_sub(if of { 2 } else { 1 });
+        let before = before.and_then(|place| Some((part(place, 1, 31)?, place)));
+        let after = part(at + 1, 1, 31).map(|day| (day, at + 1));
+        let day = before.or(after);
+        let behind = if day.is_some_and(|(_, place)| place > at) { at + 2 } else { at + 1 };
+        let year = part(behind, 1000, 2999);
+        if day.is_none() && year.is_none() && !certain {
+            continue;
+        }
+        dates.push(Date { year, month, day: day.map(|(day, _)| day) });
+        taken.insert(at);
+        taken.extend(day.map(|(_, place)| place));
+        taken.extend(year.map(|_| behind));
+    }
+    (dates, taken)
+}
+
+/// A capitalised word that is not so only because a sentence begins with it.
+fn is_name(text: &str, words: &[Word<'_>], at: usize) -> bool {
+    let capital =
+        |word: &Word<'_>| word.text.starts_with(char::is_uppercase) && !is_function_word(&word.lower);
+    let word = &words[at];
+    if !capital(word) {
+        return false;
+    }
+    let before = text[..word.start].trim_end_matches([' ', '"', '“', '\'', '(', '*', '#', '\n']);
+    let begins = before.is_empty() || before.ends_with(['.', '!', '?', ':']);
+    let inside = || word.text.chars().skip(1).any(char::is_uppercase);
+    let followed = || {
+        words.get(at + 1).is_some_and(|next| {
+            capital(next) && text[word.start + word.text.len()..next.start].chars().all(char::is_whitespace)
+        })
+    };
+    !begins || inside() || followed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(text: &str) -> Facts {
+        Facts::of(text)
+    }
+
+    fn value(text: &str) -> Number {
+        facts(text).numbers.remove(0)
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        for (claim, source) in [
+            ("1,000", "1000"),
+            ("ten", "10"),
+            ("3.5 million", "3,500,000"),
+            ("41 %", "41.3 %"),
+            ("3.5 million", "3,482,911"),
+            ("the 2nd", "2"),
+            ("50 MB", "50MB"),
+        ] {
+            assert!(holds_number(&[facts(source)], &value(claim)), "{claim} {source}");
+        }
+        for (claim, source) in [("80 MB", "50 MB"), ("5", "5.4"), ("2015", "2016"), ("v1.2.3", "v1.2.4")] {
+            assert!(!holds_number(&[facts(source)], &value(claim)), "{claim} {source}");
+        }
+    }
+
+    #[test]
+    fn dates_agree_in_every_usual_form() {
+        let date = |text: &str| facts(text).dates[0];
+        for (claim, source) in [
+            ("November 2, 2004", "2 November 2004"),
+            ("on 2 November 2004", "2004-11-02"),
+            ("in November 2004", "2 Nov 2004"),
+            ("on the 2nd of May 2020", "2020-05-02"),
+            ("November 2, 2004", "On November 2 of the year 2004"),
+        ] {
+            assert!(holds_date(&[facts(source)], &date(claim)), "{claim} {source}");
+        }
+        for (claim, source) in
+            [("2 November 2004", "3 November 2004"), ("May 2020", "May 2021"), ("June 2020", "2020")]
+        {
+            assert!(!holds_date(&[facts(source)], &date(claim)), "{claim} {source}");
+        }
+        assert!(facts("They may march").dates.is_empty());
+        assert!(facts("on 2 November 2004").numbers.is_empty());
+    }
+
+    #[test]
+    fn names_are_capitalised_words_inside_sentences() {
+        let names = |text: &str| facts(text).names.into_iter().collect::<Vec<_>>().join(" ");
+        assert_eq!(names("Leave in Ostermere is long. Costs are paid by Weber."), "ostermer weber");
+        assert_eq!(names("Ada Byron leads NATO"), "ada byron nato");
+        assert_eq!(names("The company owns it"), "");
+    }
+}

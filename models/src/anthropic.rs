@@ -1,0 +1,6 @@
+//! Chat models behind Anthropic's Messages API.
+
+mod chat;
+mod wire;
+
+pub use chat::AnthropicChat;

@@ -1,0 +1,193 @@
+//! What Anthropic's Messages API takes and sends, read leniently: fields and events are added over time.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::chat::{FinishReason, Usage};
+use crate::error::ErrorKind;
+use crate::remote::{Dialect, Piece, error_text};
+
+/// A request of `/messages`.
+#[derive(Debug, Serialize)]
+pub(super) struct Request<'a> {
+    pub(super) model: &'a str,
+    pub(super) max_tokens: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) system: String,
+    pub(super) messages: Vec<Turn<'a>>,
+    pub(super) temperature: f32,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) stop_sequences: &'a [String],
+    pub(super) stream: bool,
+}
+
+/// One message of a request.
+#[derive(Debug, Serialize)]
+pub(super) struct Turn<'a> {
+    pub(super) role: &'static str,
+    pub(super) content: &'a str,
+}
+
+/// A whole reply.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reply {
+    #[serde(default)]
+    pub(super) model: Option<String>,
+    pub(super) content: Vec<Block>,
+    #[serde(default)]
+    pub(super) stop_reason: Option<String>,
+    #[serde(default)]
+    pub(super) usage: Counts,
+}
+
+/// A piece of a reply; only text is read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Block {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    text: String,
+}
+
+impl Reply {
+    pub(super) fn text(&self) -> String {
+        self.content.iter().filter(|block| block.kind == "text").map(|block| block.text.as_str()).collect()
+    }
+}
+
+/// Tokens so far, as the API counts them: what was read from or written to its prompt cache stands apart.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+}
+
+impl Counts {
+    /// `None` unless both sides are known.
+    pub(super) fn usage(self) -> Option<Usage> {
+        let cached =
+            self.cache_creation_input_tokens.unwrap_or(0) + self.cache_read_input_tokens.unwrap_or(0);
+        Some(Usage { input_tokens: self.input_tokens? + cached, output_tokens: self.output_tokens? })
+    }
+
+    /// Later counts replace earlier ones.
+    fn update(&mut self, later: Self) {
+        self.input_tokens = later.input_tokens.or(self.input_tokens);
+        self.cache_creation_input_tokens =
+            later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
+        self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
+        self.output_tokens = later.output_tokens.or(self.output_tokens);
+    }
+}
+
+pub(super) fn finish(reason: &str) -> FinishReason {
+    match reason {
+        "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        "refusal" => FinishReason::ContentFilter,
+        _ => FinishReason::Other,
+    }
+}
+
+/// One event of a stream. Unknown kinds are to be passed over.
+#[derive(Debug, Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: Option<Start>,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    usage: Option<Counts>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Start {
+    #[serde(default)]
+    usage: Counts,
+}
+
+#[derive(Debug, Deserialize)]
+struct Delta {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    stop_reason: Option<String>,
+}
+
+/// Reads the events of one stream.
+#[derive(Debug, Default)]
+pub(super) struct EventReader {
+    finish: Option<FinishReason>,
+    counts: Counts,
+}
+
+impl Dialect for EventReader {
+    fn read(&mut self, data: &str) -> Result<Piece, serde_json::Error> {
+        let event: Event = serde_json::from_str(data)?;
+        if let Some(counts) = event.usage.or(event.message.map(|start| start.usage)) {
+            self.counts.update(counts);
+        }
+        Ok(match event.kind.as_str() {
+            "content_block_delta" => {
+                let text = event.delta.and_then(|delta| delta.text).filter(|text| !text.is_empty());
+                text.map_or(Piece::Nothing, Piece::Text)
+            }
+            "message_delta" => {
+                let reason = event.delta.and_then(|delta| delta.stop_reason);
+                self.finish = reason.as_deref().map(finish).or(self.finish);
+                Piece::Nothing
+            }
+            "message_stop" => Piece::End,
+            "error" => {
+                let error = event.error.unwrap_or_default();
+                let kind = match error.get("type").and_then(Value::as_str) {
+                    Some("rate_limit_error") => ErrorKind::RateLimited,
+                    Some("authentication_error" | "permission_error" | "billing_error") => {
+                        ErrorKind::Unauthorized
+                    }
+                    Some("invalid_request_error" | "request_too_large") => ErrorKind::Invalid,
+                    Some("not_found_error") => ErrorKind::NotFound,
+                    Some("timeout_error") => ErrorKind::Timeout,
+                    _ => ErrorKind::Unavailable,
+                };
+                Piece::Failed(kind, error_text(&error))
+            }
+            _ => Piece::Nothing,
+        })
+    }
+
+    fn finish(&self) -> Option<FinishReason> {
+        self.finish
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.counts.usage()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_start_and_end_are_put_together() {
+        let mut reader = EventReader::default();
+        for data in [
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":1}}}"#,
+            r#"{"type":"ping"}"#,
+            r#"{"type":"something_new","delta":{"text":"x"}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}"#,
+        ] {
+            assert!(matches!(reader.read(data), Ok(Piece::Nothing)), "{data}");
+        }
+        assert_eq!(reader.usage(), Some(Usage { input_tokens: 15, output_tokens: 7 }));
+        assert_eq!(reader.finish(), Some(FinishReason::Stop));
+    }
+}

@@ -1,0 +1,243 @@
+//! Chat models of a configuration: endpoints, the providers they belong to, and the order in which they are tried.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{Deadlines, RetryPolicy};
+use crate::anthropic::AnthropicChat;
+use crate::chat::ChatModel;
+use crate::error::{ErrorKind, ModelError, Result};
+use crate::openai::OpenAiChat;
+use crate::remote::{BreakerConfig, GateConfig};
+use crate::secret::Secret;
+
+/// Which API an endpoint speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// `/chat/completions`, as OpenAI and the many compatible servers have it.
+    #[default]
+    Openai,
+    /// `/messages` of Anthropic.
+    Anthropic,
+}
+
+/// A chat model behind an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatEndpoint {
+    /// The name a configuration uses.
+    pub name: String,
+    /// Which API it speaks.
+    #[serde(default)]
+    pub api: Api,
+    /// Up to and with the version, e.g. `https://api.openai.com/v1`; empty: the API's provider's, see [`Providers`].
+    #[serde(default)]
+    pub base_url: String,
+    /// Its key; unset: the provider's, but only where `base_url` is empty, so that a key goes nowhere by accident.
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// The model as the endpoint names it.
+    pub model: String,
+    /// Tokens the model reads and writes together.
+    #[serde(default = "default_context_tokens")]
+    pub context_tokens: usize,
+    /// Calls at a time, at least 1.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    /// Calls that may wait for one of those; more are refused.
+    #[serde(default = "default_queue")]
+    pub queue: usize,
+    /// Limits on waiting.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+    /// Limits on trying again. Where another model can be tried instead, nothing is tried again.
+    #[serde(default = "default_retry")]
+    pub retry: RetryPolicy,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: BreakerConfig,
+}
+
+fn default_context_tokens() -> usize {
+    32_768
+}
+
+fn default_concurrency() -> usize {
+    16
+}
+
+fn default_queue() -> usize {
+    64
+}
+
+fn default_retry() -> RetryPolicy {
+    RetryPolicy { retries: 2, min_ms: 500, max_ms: 10_000 }
+}
+
+impl ChatEndpoint {
+    /// An endpoint with every default.
+    pub fn new(name: impl Into<String>, api: Api, model: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            api,
+            base_url: String::new(),
+            api_key: None,
+            model: model.into(),
+            context_tokens: default_context_tokens(),
+            concurrency: default_concurrency(),
+            queue: default_queue(),
+            deadlines: Deadlines::default(),
+            retry: default_retry(),
+            breaker: BreakerConfig::default(),
+        }
+    }
+
+    pub(crate) fn gate(&self) -> GateConfig {
+        GateConfig { concurrency: self.concurrency, queue: self.queue, breaker: self.breaker }
+    }
+}
+
+/// Where an API's own service is, and the key for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Provider {
+    /// Up to and with the version; empty: the provider's own.
+    pub base_url: String,
+    /// Its key; unset: none is sent.
+    pub api_key: Option<Secret>,
+}
+
+/// The services that endpoints without a URL use, and models that are named as `openai/…` and `anthropic/…`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Providers {
+    /// OpenAI, or what stands in its place.
+    pub openai: Provider,
+    /// Anthropic, or what stands in its place.
+    pub anthropic: Provider,
+}
+
+impl Providers {
+    fn of(&self, api: Api) -> (&Provider, &'static str) {
+        match api {
+            Api::Openai => (&self.openai, "https://api.openai.com/v1"),
+            Api::Anthropic => (&self.anthropic, "https://api.anthropic.com/v1"),
+        }
+    }
+
+    /// The endpoint with its provider's URL and key where it has none.
+    fn complete(&self, mut endpoint: ChatEndpoint) -> ChatEndpoint {
+        if endpoint.base_url.is_empty() {
+            let (provider, own) = self.of(endpoint.api);
+            let given = provider.base_url.trim_end_matches('/');
+            endpoint.base_url = if given.is_empty() { own.to_owned() } else { given.to_owned() };
+            endpoint.api_key = endpoint.api_key.or_else(|| provider.api_key.clone());
+        }
+        endpoint
+    }
+
+    /// The endpoint that a name like `openai/gpt-5` means; `None` for other names and where that provider has no key.
+    pub(super) fn named(&self, name: &str) -> Option<ChatEndpoint> {
+        let (provider, model) = name.split_once('/')?;
+        let api = match provider {
+            "openai" => Api::Openai,
+            "anthropic" => Api::Anthropic,
+            _ => return None,
+        };
+        let key = self.of(api).0.api_key.as_ref().filter(|key| !key.expose().is_empty());
+        key.filter(|_| !model.is_empty()).map(|_| ChatEndpoint::new(name, api, model))
+    }
+}
+
+/// The chat models of each purpose by name, in the order in which they are tried; empty: the default one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routes {
+    /// Writing answers.
+    pub answer: Vec<String>,
+    /// Rewriting queries.
+    pub expand: Vec<String>,
+    /// Reading hits again.
+    pub rerank: Vec<String>,
+    /// Judging answers.
+    pub judge: Vec<String>,
+}
+
+/// What a chat model is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Writing answers.
+    Answer,
+    /// Rewriting queries.
+    Expand,
+    /// Reading hits again.
+    Rerank,
+    /// Judging answers.
+    Judge,
+}
+
+impl Routes {
+    pub(super) fn names(&self, purpose: Purpose) -> &[String] {
+        match purpose {
+            Purpose::Answer => &self.answer,
+            Purpose::Expand => &self.expand,
+            Purpose::Rerank => &self.rerank,
+            Purpose::Judge => &self.judge,
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &String> {
+        self.answer.iter().chain(&self.expand).chain(&self.rerank).chain(&self.judge)
+    }
+}
+
+/// A remote model, and the same one without retries for use beside others.
+pub(super) struct Made {
+    pub(super) alone: Arc<dyn ChatModel>,
+    pub(super) routed: Arc<dyn ChatModel>,
+}
+
+/// `Invalid` for a URL or key that can't be used, and for limits of 0.
+pub(super) fn make(endpoint: &ChatEndpoint, providers: &Providers) -> Result<Made> {
+    if endpoint.concurrency == 0 {
+        let message =
+            format!("the chat endpoint {}: `concurrency` is 0; it must be 1 or more", endpoint.name);
+        return Err(ModelError::new(ErrorKind::Invalid, message));
+    }
+    let endpoint = providers.complete(endpoint.clone());
+    Ok(match endpoint.api {
+        Api::Openai => {
+            let chat = OpenAiChat::new(endpoint)?;
+            Made { routed: Arc::new(chat.without_retries()), alone: Arc::new(chat) }
+        }
+        Api::Anthropic => {
+            let chat = AnthropicChat::new(endpoint)?;
+            Made { routed: Arc::new(chat.without_retries()), alone: Arc::new(chat) }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_key_goes_only_to_that_provider() {
+        let provider =
+            Provider { base_url: "http://here/v1/".to_owned(), api_key: Some(Secret::new("sk-1")) };
+        let providers = Providers { openai: provider, anthropic: Provider::default() };
+        let own = providers.complete(ChatEndpoint::new("a", Api::Openai, "m"));
+        assert_eq!((own.base_url.as_str(), own.api_key), ("http://here/v1", Some(Secret::new("sk-1"))));
+        let elsewhere =
+            ChatEndpoint { base_url: "http://there".to_owned(), ..ChatEndpoint::new("a", Api::Openai, "m") };
+        assert_eq!(providers.complete(elsewhere).api_key, None);
+        let other = providers.complete(ChatEndpoint::new("a", Api::Anthropic, "m"));
+        assert_eq!((other.base_url.as_str(), other.api_key), ("https://api.anthropic.com/v1", None));
+        assert_eq!(providers.named("openai/gpt/x").map(|endpoint| endpoint.model).as_deref(), Some("gpt/x"));
+        for name in ["anthropic/claude", "openai/", "openai", "other/m"] {
+            assert_eq!(providers.named(name), None, "{name}");
+        }
+    }
+}
