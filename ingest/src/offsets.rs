@@ -204,7 +204,15 @@ impl OffsetMap {
             let Some(edit) = edit else { break };
             let (start, end) = (edit.from.start.max(segment.start), edit.from.end.min(segment.end));
             let (from, to) = segment.slice(start, end.max(start), &self.basis);
-            out.push(edit.to.start.max(out.text_end())..edit.to.end, segment.part, from, to);
+            match out.segments.last_mut() {
+                // One that reaches over a gap became part of what the segment before the gap was made into.
+                Some(last) if edit.to.end <= last.end && edit.from.start < segment.start => {
+                    if last.part == segment.part && last.to <= from {
+                        last.to = to;
+                    }
+                }
+                _ => out.push(edit.to.start.max(out.text_end())..edit.to.end, segment.part, from, to),
+            }
             at = end.max(at);
             index += 1;
         }

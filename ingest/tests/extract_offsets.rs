@@ -81,6 +81,17 @@ fn prose() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 1..30).prop_map(|v| v.concat())
 }
 
+#[test]
+fn a_character_composed_over_a_removed_one_maps_to_all_of_its_bytes() {
+    for source in
+        ["\u{1100}\u{1161}\u{11a8}\u{feff}\u{1193d}", "e\u{feff}\u{301}", "a\u{200b}\u{327}\u{200b}\u{301} b"]
+    {
+        let found = read(source.as_bytes(), "a.txt").unwrap();
+        check(&found, source.len());
+        check_verbatim(&found, source);
+    }
+}
+
 proptest! {
     #[test]
     fn text_and_markdown_map_to_their_bytes(body in prose(), mark in any::<bool>()) {
