@@ -49,7 +49,7 @@ fn worse_fails_and_equal_passes() {
 fn floors_and_bounds_fail_without_significance() {
     let qrels = qrels();
     let baseline = system("baseline", 1, 0.0, &qrels);
-    let slightly = system("slightly", 1, 0.02, &qrels);
+    let slightly = system("slightly", 1, 0.04, &qrels);
     let bounded = Conditions { max_drop: Some(0.001), ..Conditions::default() };
     let verdict = gate(Some(&baseline), &slightly, &bounded, None).unwrap();
     assert!(!verdict.passed && verdict.checks[0].detail.contains("beyond the bound"), "{verdict:?}");

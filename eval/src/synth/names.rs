@@ -43,15 +43,15 @@ pub(super) fn capitals(text: &str) -> BTreeSet<&str> {
     text.unicode_words().filter(|word| is_abbreviation(word)).collect()
 }
 
-/// Words that mix letters and digits or are joined by `-` and `_` with a digit in them, each once, in order of names:
-/// `E-4312`, `OTR-3`, `p53`. Ordinary ordinals, years and units are left out by the length.
+/// Words that begin with a letter and hold a digit, parts joined by `-` and `_`, each once, in order of names: `E-4312`,
+/// `OTR-3`, `MCF10A`. What begins with a digit is mostly a figure with its unit.
 pub(super) fn identifiers(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')))
         .map(|word| word.trim_matches(['-', '_']))
         .filter(|word| {
             (4..=24).contains(&word.chars().count())
                 && word.chars().any(|c| c.is_ascii_digit())
-                && word.chars().filter(|c| c.is_alphabetic()).count() >= 2
+                && word.starts_with(|c: char| c.is_ascii_alphabetic())
                 && word.is_ascii()
         })
         .collect()

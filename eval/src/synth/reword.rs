@@ -149,16 +149,16 @@ fn other_word(word: &str) -> String {
             return (*one).to_owned();
         }
     }
-    let stem_ends_well = |stem: &str| stem.chars().count() >= 4 && stem.is_ascii();
-    if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem_ends_well(stem)) {
+    let long_enough = |stem: &str| stem.chars().count() >= 3 && stem.is_ascii();
+    if let Some(stem) = word.strip_suffix("ies").filter(|stem| long_enough(stem)) {
         return format!("{stem}y");
     }
-    for ending in ["ss", "us", "is"] {
+    for ending in ["ss", "us", "is", "ses", "xes", "ches", "shes"] {
         if word.ends_with(ending) {
             return word.to_owned();
         }
     }
-    match word.strip_suffix('s').filter(|stem| stem_ends_well(stem)) {
+    match word.strip_suffix('s').filter(|stem| long_enough(stem)) {
         Some(stem) => stem.to_owned(),
         None => word.to_owned(),
     }
@@ -176,6 +176,8 @@ mod tests {
             ("sensors", "sensor"),
             ("batteries", "battery"),
             ("analysis", "examination"),
+            ("losses", "losses"),
+            ("bodies", "body"),
             ("virus", "virus"),
             ("gas", "gas"),
         ] {

@@ -41,11 +41,12 @@ pub(super) fn heading(document: &Source, seeded: &mut Seeded) -> Option<String> 
 
 /// A sentence whose words are rare on average, drawn from the best few. The first one is left to the title.
 pub(super) fn salient<'a>(corpus: &Corpus, text: &'a str, seeded: &mut Seeded) -> Option<&'a str> {
-    let all = sentences(text);
-    let mut ranked: Vec<(f64, &str)> = all
+    let mut ranked: Vec<(f64, &str)> = sentences(text)
         .into_iter()
-        .skip(1)
         .map(|range| text[range].trim())
+        // Texts all in lower case have full stops that nothing tells apart from abbreviations but the blank before them.
+        .flat_map(|sentence| sentence.split(" . "))
+        .skip(1)
         .filter(|sentence| !sentence.starts_with(['#', '|', '`', '-']))
         .filter_map(|sentence| {
             let all: Vec<String> = words(sentence).collect();

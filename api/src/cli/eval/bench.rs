@@ -126,15 +126,10 @@ impl Bench {
             }
             None => self.collection(&app, dataset, &documents_checksum, switches).await?,
         };
-        let notes = self
-            .existing
-            .is_none()
-            .then(|| self.global.data.as_ref().map(|work| work.join("notes")))
-            .flatten();
-        let named =
-            |what: String, ending: &str| notes.as_ref().map(|notes| notes.join(format!("{what}.{ending}")));
-        let (build, legs) = (build()?, legs_hash(&config, collection.key().0)?);
-        let legs_file = named(format!("{}-{build}-{legs}", collection.name()), "legs");
+        let notes = self.notes()?;
+        let named = |what: String| notes.as_ref().map(|notes| notes.join(what));
+        let legs_file =
+            named(format!("{}-{}.legs", collection.name(), legs_hash(&config, collection.key().0)?));
         let memory = match legs_file.as_deref().filter(|_| !self.fresh) {
             Some(path) => RememberedLegs::open(path)?,
             None => RememberedLegs::default(),
@@ -148,13 +143,31 @@ impl Bench {
             retriever: Arc::new(retriever),
             catalog: Arc::clone(&app.store.catalog),
             embedder,
-            indexed_file: named(format!("{}-{build}", collection.name()), "indexed.json"),
+            indexed_file: named(format!("{}.indexed.json", collection.name())),
             collection,
             legs: memory,
             legs_file,
             documents_checksum,
             configuration: serde_json::to_value(&config)?,
         })
+    }
+
+    /// Where this build keeps what it found, with that of other builds removed: only the same build would use it, and the
+    /// data folder is held by one process. `None` on the user's own data folder.
+    fn notes(&self) -> anyhow::Result<Option<PathBuf>> {
+        let Some(work) = self.global.data.as_ref().filter(|_| self.existing.is_none()) else {
+            return Ok(None);
+        };
+        let (all, own) = (work.join("notes"), build()?);
+        if all.is_dir() {
+            for entry in fs_err::read_dir(&all)? {
+                let entry = entry?;
+                if entry.file_name() != own.as_str() && entry.file_type()?.is_dir() {
+                    fs_err::remove_dir_all(entry.path())?;
+                }
+            }
+        }
+        Ok(Some(all.join(own)))
     }
 
     /// The data folder under this configuration's store and models; opened again where they differ from before.

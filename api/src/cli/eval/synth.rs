@@ -67,6 +67,8 @@ impl Synth {
         let bench = self.how.bench(global, &unasked, &self.collection)?;
         let (engine, _) = prepare(&bench, &unasked, &Switches::default(), printer).await?;
         let sources = sources(&engine).await?;
+        // The variants below open the data folder anew, which whoever still holds an engine would prevent.
+        drop(engine);
         let rows = synthesise(&sources, self.queries, self.how.seed);
         if rows.is_empty() {
             bail!("no rule finds anything to ask about in {} documents", sources.len());
