@@ -30,7 +30,15 @@ fn splits(written: &str, c: char, after: &str) -> bool {
         ']' => matches!(next, Some('(' | '[' | ':')),
         '!' => next == Some('['),
         '/' => written.ends_with("://") && next.is_some_and(|next| !next.is_whitespace()),
-        '.' => ends_with_word(written, "www.") && next.is_some_and(char::is_alphanumeric),
+        '.' => ends_with_word(written, "www.") && next.is_some_and(|next| !next.is_whitespace()),
+        // An escape or an entity would be read as the character it stands for.
+        '\\' => next.is_some_and(|next| next.is_ascii_punctuation()),
+        '&' => is_entity(after),
+        // A mail address is made a link by itself.
+        '@' => {
+            next.is_some_and(|next| next.is_alphanumeric() || matches!(next, '-' | '_'))
+                && written[..written.len() - 1].ends_with(|c: char| !c.is_whitespace())
+        }
         ':' => {
             next.is_some_and(|next| !next.is_whitespace())
                 && ["javascript:", "data:", "vbscript:", "mailto:", "xmpp:"]
@@ -39,6 +47,12 @@ fn splits(written: &str, c: char, after: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether what follows an ampersand makes it an entity.
+fn is_entity(after: &str) -> bool {
+    let name = after.split(|c: char| !(c.is_alphanumeric() || c == '#')).next().unwrap_or_default();
+    !name.is_empty() && after[name.len()..].starts_with(';')
 }
 
 /// Whether the text ends with `word` in any letter case, at the beginning of a word.
@@ -90,13 +104,29 @@ mod tests {
 
     use super::*;
 
-    /// Whether a Markdown renderer would make a link, an image or HTML of it.
+    /// Whether a Markdown renderer would make a link, an image or HTML of it, be it of an address in what it shows.
     fn reaches_out(text: &str) -> bool {
         let addresses = ["http://", "https://", "ftp://", "www."];
-        let lower = text.to_lowercase();
+        let shown: String = Parser::new_ext(text, Options::all())
+            .map(|event| match event {
+                Event::Text(text) | Event::Code(text) => text.to_string(),
+                _ => String::new(),
+            })
+            .collect();
+        let mail = |text: &str| {
+            text.match_indices('@').any(|(at, _)| {
+                text[..at].ends_with(char::is_alphanumeric)
+                    && text[at + 1..].starts_with(char::is_alphanumeric)
+            })
+        };
+        if mail(text) {
+            return true;
+        }
+        let lower = format!("{text}\n{shown}").to_lowercase();
         let address = addresses.iter().any(|address| {
             lower.match_indices(address).any(|(at, _)| {
-                lower[at + address.len()..].starts_with(|c: char| c.is_alphanumeric())
+                lower[at + address.len()..]
+                    .starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'))
                     && !lower[..at].ends_with(char::is_alphanumeric)
             })
         });
@@ -131,6 +161,11 @@ mod tests {
             ("[x][y]\n\n[y]: //e", "[x] [y]\n\n[y] : //e"),
             ("<img src=x> <https://e>", "< img src=x> < https:// e>"),
             ("see www.e.example", "see www. e.example"),
+            ("www._x.e.example", "www. _x.e.example"),
+            ("https:\\/\\/e.example", "https:\\ /\\ /e.example"),
+            ("https:&#47;/e.example", "https:& #47;/e.example"),
+            ("write to a.b@e.example", "write to a.b@ e.example"),
+            ("AT&T; x & y; 5 &lt; 6", "AT& T; x & y; 5 & lt; 6"),
             ("JavaScript:alert(1)", "JavaScript: alert(1)"),
             ("ab\u{202e}c\u{e0041}\u{200b}d", "abcd"),
         ] {

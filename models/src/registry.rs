@@ -29,9 +29,6 @@ use crate::router::RoutedChat;
 /// Another name for the configured default.
 const DEFAULT: &str = "default";
 
-/// Chat models beyond the configured ones that are kept at most.
-const MOST_NAMED: usize = 64;
-
 type Slots<M> = Mutex<BTreeMap<String, Arc<OnceCell<Arc<M>>>>>;
 
 /// All models of a process. A model is made when it is first asked for, and shared from then on. Names that mean the
@@ -175,7 +172,7 @@ impl Registry {
         if name == fake::OFFLINE_CHAT {
             return Ok(Some(Arc::new(OfflineChat)));
         }
-        if let Some(endpoint) = self.config.providers.named(name).filter(|_| self.has_room()) {
+        if let Some(endpoint) = self.config.providers.named(name).filter(|_| self.permits(name)) {
             self.add_chat(&endpoint)?;
             return Ok(lock(&self.chats).get(name).cloned());
         }
@@ -217,9 +214,12 @@ impl Registry {
         Ok(lock(&self.chats).insert(endpoint.name.clone(), made.alone).is_some())
     }
 
-    /// Whether another model may be kept: names like `openai/…` come with requests.
-    fn has_room(&self) -> bool {
-        lock(&self.chats).len() < self.config.chats.len() + MOST_NAMED
+    /// Whether a provider's model may be used: the configuration names it, or offers it to requests.
+    fn permits(&self, name: &str) -> bool {
+        let config = &self.config;
+        config.default_chat.as_deref() == Some(name)
+            || config.routes.all().any(|routed| routed == name)
+            || config.providers.offers(name)
     }
 
     /// Makes `model` known as `name`, before anything else of that name; it gets no cache.

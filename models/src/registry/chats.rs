@@ -107,6 +107,9 @@ pub struct Provider {
     pub base_url: String,
     /// Its key; unset: none is sent.
     pub api_key: Option<Secret>,
+    /// Models that requests may ask for as `openai/…` or `anthropic/…`, beside those that `default_chat` and the routes
+    /// name. None: what a request sends where, and at which price, is for the configuration to say.
+    pub models: Vec<String>,
 }
 
 /// The services that endpoints without a URL use, and models that are named as `openai/…` and `anthropic/…`.
@@ -136,6 +139,14 @@ impl Providers {
             endpoint.api_key = endpoint.api_key.or_else(|| provider.api_key.clone());
         }
         endpoint
+    }
+
+    /// Whether requests may ask for the model of this name.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        [("openai/", &self.openai), ("anthropic/", &self.anthropic)].into_iter().any(|(prefix, provider)| {
+            name.strip_prefix(prefix)
+                .is_some_and(|model| provider.models.iter().any(|offered| offered == model))
+        })
     }
 
     /// The endpoint that a name like `openai/gpt-5` means; `None` for other names and where that provider has no key.
@@ -225,8 +236,11 @@ mod tests {
 
     #[test]
     fn a_providers_key_goes_only_to_that_provider() {
-        let provider =
-            Provider { base_url: "http://here/v1/".to_owned(), api_key: Some(Secret::new("sk-1")) };
+        let provider = Provider {
+            base_url: "http://here/v1/".to_owned(),
+            api_key: Some(Secret::new("sk-1")),
+            models: vec!["small".to_owned()],
+        };
         let providers = Providers { openai: provider, anthropic: Provider::default() };
         let own = providers.complete(ChatEndpoint::new("a", Api::Openai, "m"));
         assert_eq!((own.base_url.as_str(), own.api_key), ("http://here/v1", Some(Secret::new("sk-1"))));
@@ -236,6 +250,8 @@ mod tests {
         let other = providers.complete(ChatEndpoint::new("a", Api::Anthropic, "m"));
         assert_eq!((other.base_url.as_str(), other.api_key), ("https://api.anthropic.com/v1", None));
         assert_eq!(providers.named("openai/gpt/x").map(|endpoint| endpoint.model).as_deref(), Some("gpt/x"));
+        assert!(providers.offers("openai/small"));
+        assert!(!providers.offers("openai/large") && !providers.offers("anthropic/small"));
         for name in ["anthropic/claude", "openai/", "openai", "other/m"] {
             assert_eq!(providers.named(name), None, "{name}");
         }
