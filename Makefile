@@ -76,6 +76,17 @@ RESULT_SETS ?= datasets/ostermere $(addprefix $(DATASETS)/,scifact cranfield cac
 results: setup build ## Measure every mode on every set: datasets/RESULTS.md, and the page target/results.html
 	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
 
+.PHONY: measure-answers
+measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA
+	$(CARGO) build --locked --package wellspring-answer --example measure
+	@for what in support extractive injection; do $(TARGET)/debug/examples/measure $$what $(DATASETS); done
+
+.PHONY: check-clients
+check-clients: ## Run the official openai and anthropic Python clients (must be installed) against the local provider
+	$(CARGO) build --locked --package wellspring-models --example provider
+	@coproc provider { $(TARGET)/debug/examples/provider; }; read -r url <&"$${provider[0]}"; \
+	  $(PYTHON) models/tests/clients/check.py "$$url"; status=$$?; kill "$$provider_PID"; exit $$status
+
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up
 	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)" --example bench

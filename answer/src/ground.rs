@@ -1,7 +1,7 @@
 //! Checks a generated sentence against the passages it cites, and finds the sentence of each that supports it best.
 
 mod align;
-mod facts;
+pub(crate) mod facts;
 mod negation;
 pub(crate) mod support;
 

@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod prompt;
 pub mod reply;
 
+mod answer_type;
 mod cite;
 mod claims;
 mod extractive;
@@ -29,6 +30,6 @@ pub use ground::support::{Evidence, Finding, Support, SupportChecker};
 pub use pipeline::Answerer;
 pub use reply::{
     Answer, AnswerEvent, AnswerRequest, CheckedClaim, Citation, Decision, EXTRACTIVE, NumberedPassage,
-    PromptVersion, Warning,
+    PromptVersion, ShortAnswer, Warning,
 };
 pub use suspicion::{Suspicion, suspicions};

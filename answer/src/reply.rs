@@ -68,6 +68,19 @@ pub struct Citation {
     pub claim: String,
 }
 
+/// A few words of the stored text, inside one of the citations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShortAnswer {
+    /// The passage's number.
+    pub n: usize,
+    /// First byte in the stored text.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// The stored text from `start` to `end`.
+    pub text: String,
+}
+
 /// What was done with a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -149,6 +162,9 @@ pub struct Answer {
     /// Every sentence that was made, with its support and what was done with it: those of the text in its order, then those
     /// that were left out (none where a passage disappeared meanwhile).
     pub claims: Vec<CheckedClaim>,
+    /// The few words that answer a question for a number, a date or a name, where quoted sentences have them; `None` for
+    /// other questions, generated answers and refusals.
+    pub short_answer: Option<ShortAnswer>,
     /// Whether this is a refusal.
     pub abstained: bool,
     /// Why it is a refusal.

@@ -11,14 +11,16 @@ use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, Sea
 use crate::claims::Claims;
 use crate::config::{AnswerConfig, DEFAULT_SUPPORT_MODEL, MAX_PASSAGES, WORDS, within};
 use crate::error::Result;
-use crate::extractive;
+use crate::extractive::{self, Quoted};
 use crate::generate::Generation;
 use crate::ground::support::SupportChecker;
 use crate::ground::{Checked, Claim, Grounds};
 use crate::pipeline::Answerer;
 use crate::prompt::{self, NO_ANSWER};
 use crate::recheck::{Rechecked, recheck};
-use crate::reply::{Answer, AnswerEvent, AnswerRequest, Decision, EXTRACTIVE, NumberedPassage, Warning};
+use crate::reply::{
+    Answer, AnswerEvent, AnswerRequest, Citation, Decision, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning,
+};
 use crate::strength::Strength;
 
 /// What a refusal says in place of an answer.
@@ -45,6 +47,7 @@ pub(crate) struct Run {
     claims: Vec<Claim>,
     /// Sentences that were left out.
     dropped: Vec<Claim>,
+    short: Option<ShortAnswer>,
     /// Numbers of passages that look as if they were written for a model.
     doubtful: Vec<usize>,
     warnings: Vec<Warning>,
@@ -72,6 +75,7 @@ impl Run {
             events,
             claims: Vec::new(),
             dropped: Vec::new(),
+            short: None,
             doubtful: Vec::new(),
             warnings: Vec::new(),
             degraded: Vec::new(),
@@ -172,7 +176,9 @@ impl Run {
 
     /// An answer of quoted sentences.
     async fn quote(&mut self, question: &str, passages: &[(usize, &Passage)]) -> Written {
-        for claim in extractive::answer(question, passages, self.answerer.config.sentences) {
+        let Quoted { claims, short } = extractive::answer(question, passages, self.answerer.config.sentences);
+        self.short = short;
+        for claim in claims {
             self.take(claim).await;
         }
         Written::Text
@@ -381,6 +387,12 @@ impl Run {
         let claims = shown.chain(self.dropped.iter().map(|claim| claim.record(Decision::Dropped))).collect();
         Answer {
             answer,
+            short_answer: self.short.take().filter(|short| {
+                // Only where its sentence is still cited, and so was looked at once more.
+                citations
+                    .iter()
+                    .any(|c: &Citation| c.n == short.n && c.start <= short.start && short.end <= c.end)
+            }),
             citations,
             claims,
             abstained: refused.is_some(),

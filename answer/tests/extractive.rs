@@ -60,6 +60,24 @@ async fn the_supporting_sentence_is_quoted_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_short_answer_is_an_exact_part_of_a_citation() {
+    let world = handbook().await;
+    let answer = ask(&world, "How much is the monthly price of the team plan?").await;
+    let short = answer.short_answer.unwrap();
+    assert_eq!((short.text.as_str(), &HANDBOOK[short.start..short.end]), ("49 EUR", "49 EUR"));
+    assert!(answer.citations.iter().any(|c| c.n == short.n && c.start <= short.start && short.end <= c.end));
+    assert_eq!(ask(&world, "What are receipts needed for?").await.short_answer, None);
+}
+
+#[tokio::test]
+async fn the_same_sentence_in_two_documents_is_quoted_once() {
+    let world = handbook().await;
+    world.add("copy", "Everyone has thirty days of paid leave a year!").await;
+    let answer = ask(&world, "How many days of paid leave does everyone have in a year?").await;
+    assert_eq!(answer.answer.matches("thirty days of paid leave").count(), 1, "{}", answer.answer);
+}
+
+#[tokio::test]
 async fn lists_and_tables_are_readable_and_still_exact() {
     let world = handbook().await;
     let answer = ask(&world, "When are travel costs paid back?").await;
@@ -155,7 +173,7 @@ async fn the_answer_keeps_its_shape() {
     };
     assert_eq!(
         fields(&json),
-        "abstained answer citations claims complete degraded model passages prompt reason timings usage warnings"
+        "abstained answer citations claims complete degraded model passages prompt reason short_answer timings usage warnings"
     );
     assert_eq!(
         fields(&json["citations"][0]),

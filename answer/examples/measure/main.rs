@@ -1,10 +1,19 @@
-//! Measures the parts of an answer on public data: `measure support DATASETS`, `measure injection DATASETS`.
-#![expect(clippy::print_stdout, reason = "its figures are its output")]
+//! Measures the parts of an answer on public data: `measure support DATASETS`, `measure extractive DATASETS`,
+//! `measure injection DATASETS`.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "its figures are its output; the tests' store panics on failure"
+)]
 
+mod extractive;
 mod injection;
 mod logistic;
 mod stats;
 mod support;
+
+#[path = "../../../retrieve/tests/support/mod.rs"]
+mod support_world;
 
 use std::path::PathBuf;
 
@@ -14,9 +23,10 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let (what, datasets) = (arguments.next().unwrap_or_default(), arguments.next().map(PathBuf::from));
-    let datasets = datasets.ok_or("usage: measure support|injection DATASETS")?;
+    let datasets = datasets.ok_or("usage: measure support|extractive|injection DATASETS")?;
     match what.as_str() {
         "support" => support::measure(&datasets).await,
+        "extractive" => extractive::measure(&datasets).await,
         "injection" => injection::measure(&datasets),
         other => Err(format!("there is nothing called {other} to measure").into()),
     }

@@ -131,7 +131,9 @@ pub(super) struct EventReader {
 impl Dialect for EventReader {
     fn read(&mut self, data: &str) -> Result<Piece, serde_json::Error> {
         let event: Event = serde_json::from_str(data)?;
-        if let Some(counts) = event.usage.or(event.message.map(|start| start.usage)) {
+        // What was written is only known at the end: the start counts the first token alone.
+        let start = event.message.map(|start| Counts { output_tokens: None, ..start.usage });
+        if let Some(counts) = event.usage.or(start) {
             self.counts.update(counts);
         }
         Ok(match event.kind.as_str() {
@@ -188,6 +190,10 @@ mod tests {
             assert!(matches!(reader.read(data), Ok(Piece::Nothing)), "{data}");
         }
         assert_eq!(reader.usage(), Some(Usage { input_tokens: 15, output_tokens: 7 }));
+        let mut cut = EventReader::default();
+        cut.read(r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#)
+            .unwrap();
+        assert_eq!(cut.usage(), None);
         assert_eq!(reader.finish(), Some(FinishReason::Stop));
     }
 }

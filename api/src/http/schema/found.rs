@@ -176,6 +176,9 @@ pub(crate) struct Answer {
     /// Every sentence that was made, with its support and what was done with it: those of the text in its order, then
     /// those that were left out.
     claims: Vec<CheckedClaim>,
+    /// The few words that answer a question for a number, a date or a name, where quoted sentences have them.
+    #[schema(required)]
+    short_answer: Option<ShortAnswer>,
     /// Whether this is a refusal.
     abstained: bool,
     /// Why it is a refusal.
@@ -241,6 +244,19 @@ pub(crate) struct CheckedClaim {
     findings: Vec<Finding>,
     /// Numbers of the passages it is kept for.
     citations: Vec<u64>,
+}
+
+/// A few words of the stored text, inside one of the citations.
+#[derive(ToSchema)]
+pub(crate) struct ShortAnswer {
+    /// The passage's number.
+    n: u64,
+    /// First byte in the stored text.
+    start: u64,
+    /// One past the last byte.
+    end: u64,
+    /// The stored text from `start` to `end`.
+    text: String,
 }
 
 /// What was done with a sentence.
