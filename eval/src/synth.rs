@@ -35,7 +35,7 @@ pub enum Rule {
     Heading,
     /// The title's content words, reworded.
     Title,
-    /// The content words of a salient sentence without its rarest one.
+    /// The commoner half of a salient sentence's content words.
     Cloze,
     /// A salient sentence in other words, as far as rules go.
     Paraphrase,

@@ -100,6 +100,16 @@ pub(super) fn content_words(text: &str) -> Vec<String> {
     words(text).filter(|word| !is_stop_word(word)).collect()
 }
 
+/// The half of the words that most documents have, in order: a document's rare words give it away to keyword search, and
+/// people who look for it mostly do not know them. `None` if fewer than three are left.
+pub(super) fn common_half(corpus: &Corpus, words: Vec<String>) -> Option<Vec<String>> {
+    let mut by_rarity: Vec<usize> = (0..words.len()).collect();
+    by_rarity.sort_by(|a, b| corpus.rarity(&words[*a]).total_cmp(&corpus.rarity(&words[*b])).then(a.cmp(b)));
+    by_rarity.truncate(words.len().div_ceil(2));
+    by_rarity.sort_unstable();
+    (by_rarity.len() >= 3).then(|| by_rarity.into_iter().map(|at| words[at].clone()).collect())
+}
+
 /// The title as somebody would type it who half remembers it: reworded, one word in four left out.
 pub(super) fn title(title: &str, seeded: &mut Seeded) -> Option<String> {
     let mut kept = content_words(title);
@@ -113,25 +123,12 @@ pub(super) fn title(title: &str, seeded: &mut Seeded) -> Option<String> {
     Some(kept.iter().map(|word| other_word(word)).collect::<Vec<_>>().join(" "))
 }
 
-/// A sentence in other words: synonyms and other endings, numbers and the two rarest words left out, clauses swapped.
+/// A sentence in other words: its commoner half without numbers, synonyms and other endings, clauses swapped.
 pub(super) fn paraphrase(corpus: &Corpus, sentence: &str, seeded: &mut Seeded) -> Option<String> {
-    let mut kept: Vec<String> = words(sentence)
+    let content = words(sentence)
         .filter(|word| !is_stop_word(word) && !word.chars().any(|c| c.is_ascii_digit()))
         .collect();
-    for _ in 0..2 {
-        if kept.len() < 6 {
-            break;
-        }
-        let rarest = kept
-            .iter()
-            .enumerate()
-            .max_by(|a, b| corpus.rarity(a.1).total_cmp(&corpus.rarity(b.1)).then(b.0.cmp(&a.0)))
-            .map(|(at, _)| at)?;
-        kept.remove(rarest);
-    }
-    if kept.len() < 3 {
-        return None;
-    }
+    let mut kept = common_half(corpus, content)?;
     kept.truncate(12);
     // The second half first: what the sentence says before what it says it about.
     let turn = 1 + seeded.below(kept.len() - 1);

@@ -2,7 +2,7 @@
 
 use wellspring_models::text::{sentences, words};
 
-use super::reword::{content_words, is_stop_word};
+use super::reword::{common_half, content_words, is_stop_word};
 use super::{Corpus, Source};
 use crate::stats::Seeded;
 
@@ -63,15 +63,9 @@ pub(super) fn salient<'a>(corpus: &Corpus, text: &'a str, seeded: &mut Seeded) -
     ranked.get(seeded.below(ranked.len().max(1))).map(|(_, sentence)| *sentence)
 }
 
-/// Content words of a salient sentence without the rarest one: what gives it away is gone.
+/// The commoner half of a salient sentence's content words, as somebody asks who does not know the document's own terms.
 pub(super) fn cloze(corpus: &Corpus, text: &str, seeded: &mut Seeded) -> Option<String> {
-    let mut kept = content_words(salient(corpus, text, seeded)?);
-    let rarest = kept
-        .iter()
-        .enumerate()
-        .max_by(|a, b| corpus.rarity(a.1).total_cmp(&corpus.rarity(b.1)).then(b.0.cmp(&a.0)))
-        .map(|(at, _)| at)?;
-    kept.remove(rarest);
+    let mut kept = common_half(corpus, content_words(salient(corpus, text, seeded)?))?;
     kept.truncate(CLOZE_WORDS);
     Some(kept.join(" "))
 }

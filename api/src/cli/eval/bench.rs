@@ -36,6 +36,10 @@ const AFTER_THE_LEGS: &[&str] = &[
     "rerank",
 ];
 
+/// What every evaluation runs with: a query embedded for one variant must not be free for the next, and a busy machine must
+/// not decide which leg answers in time.
+const FIXED: &str = "models.embedding_cache_bytes = 0\nretrieve.deadline_ms = 60000";
+
 /// Workers' time to finish when the data folder is closed.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -67,9 +71,7 @@ impl Bench {
         fresh: bool,
     ) -> anyhow::Result<Self> {
         let mut base = config::table(global.config.as_deref(), variables())?;
-        // A query embedded for one variant must not be free for the next.
-        let uncached = "models.embedding_cache_bytes = 0".parse().context("a fixed setting is no TOML")?;
-        config::overlay(&mut base, &uncached);
+        config::overlay(&mut base, &FIXED.parse().context("a fixed setting is no TOML")?);
         let mut global = global.clone();
         if existing.is_none() {
             let cache =
