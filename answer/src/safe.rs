@@ -110,6 +110,7 @@ mod tests {
         let shown: String = Parser::new_ext(text, Options::all())
             .map(|event| match event {
                 Event::Text(text) | Event::Code(text) => text.to_string(),
+                Event::SoftBreak | Event::HardBreak | Event::End(_) => "\n".to_owned(),
                 _ => String::new(),
             })
             .collect();

@@ -44,7 +44,7 @@ fn check(found: &Extracted, source_len: usize) {
 fn check_verbatim(found: &Extracted, source: &str) {
     assert_eq!(*found.offsets.basis(), Basis::Bytes);
     let plain = |s: &str| -> String {
-        s.nfc().filter(|c| !c.is_whitespace() && !c.is_control() && !is_format(*c)).collect()
+        s.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_format(*c)).nfc().collect()
     };
     for (range, span) in found.offsets.segments() {
         let mapped = source.get(span.start as usize..span.end as usize).unwrap();
