@@ -28,8 +28,8 @@ pub struct Indexed {
 /// That all documents of a collection are there, as a note for the next evaluation.
 #[derive(Serialize, Deserialize)]
 struct Note {
-    /// The collection's change sequence then: any write since moves it.
-    seq: i64,
+    /// Documents and chunks in the collection then. (The change sequence would not do: a purge forgets changes.)
+    holds: (u64, u64),
     indexed: Indexed,
 }
 
@@ -64,8 +64,8 @@ pub async fn index(engine: &Engine, dataset: &Dataset, progress: &(dyn Fn(u64) +
 async fn noted(engine: &Engine) -> Result<Option<Indexed>> {
     let Some(path) = engine.indexed_file.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
     let note: Option<Note> = serde_json::from_slice(&fs_err::read(path)?).ok();
-    let seq = last_seq(engine).await?;
-    Ok(note.filter(|note| note.seq == seq).map(|note| note.indexed))
+    let holds = holds(engine).await?;
+    Ok(note.filter(|note| note.holds == holds).map(|note| note.indexed))
 }
 
 async fn note(engine: &Engine, indexed: &Indexed) -> Result<()> {
@@ -73,16 +73,17 @@ async fn note(engine: &Engine, indexed: &Indexed) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }
-    let note = Note { seq: last_seq(engine).await?, indexed: indexed.clone() };
+    let note = Note { holds: holds(engine).await?, indexed: indexed.clone() };
     let text = serde_json::to_vec(&note).map_err(|e| {
         EvalError::new(ErrorKind::Io, "the note of what is indexed can't be written").with_source(e)
     })?;
     Ok(fs_err::write(path, text)?)
 }
 
-async fn last_seq(engine: &Engine) -> Result<i64> {
-    let seq = engine.catalog.last_seq(&engine.collection).await;
-    Ok(seq.map_err(|e| EvalError::engine("reading the change sequence", e))?.0)
+async fn holds(engine: &Engine) -> Result<(u64, u64)> {
+    let found = engine.catalog.collection(engine.collection.scope(), engine.collection.name()).await;
+    let (_, kept) = found.map_err(|e| EvalError::engine("looking the collection up", e))?;
+    Ok((kept.documents, kept.chunks))
 }
 
 async fn judged_are_there(engine: &Engine, dataset: &Dataset) -> Result<Indexed> {
