@@ -91,9 +91,11 @@ async fn a_provider_with_a_key_gives_models_by_name() {
     let mut providers = Providers::default();
     providers.anthropic.base_url = provider.url.clone();
     providers.anthropic.api_key = Some(wellspring_models::Secret::new("sk-secret"));
+    providers.anthropic.models = vec!["ok".to_owned()];
     let registry = Registry::new(ModelsConfig { providers, ..ModelsConfig::default() }).unwrap();
     assert!(registry.chat(None).unwrap().is_none(), "a key alone sends nothing anywhere");
     let chat = registry.chat(Some("anthropic/ok")).unwrap().unwrap();
     assert_eq!(chat.complete(&chat::request("?")).await.unwrap().text, TEXT.concat());
+    assert!(registry.chat(Some("anthropic/other")).is_err(), "only what is listed can be named");
     assert_eq!(registry.chat(Some("openai/ok")).err().map(|error| error.kind()), Some(ErrorKind::NotFound));
 }
