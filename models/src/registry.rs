@@ -29,9 +29,6 @@ use crate::router::RoutedChat;
 /// Another name for the configured default.
 const DEFAULT: &str = "default";
 
-/// Chat models beyond the configured ones that are kept at most.
-const MOST_NAMED: usize = 64;
-
 type Slots<M> = Mutex<BTreeMap<String, Arc<OnceCell<Arc<M>>>>>;
 
 /// All models of a process. A model is made when it is first asked for, and shared from then on. Names that mean the
@@ -69,7 +66,8 @@ impl Registry {
                 return Err(twice(&endpoint.name));
             }
         }
-        for endpoint in &registry.config.chats {
+        let named = registry.config.providers.endpoints();
+        for endpoint in registry.config.chats.iter().chain(&named) {
             if registry.add_chat(endpoint)? {
                 return Err(twice(&endpoint.name));
             }
@@ -175,10 +173,6 @@ impl Registry {
         if name == fake::OFFLINE_CHAT {
             return Ok(Some(Arc::new(OfflineChat)));
         }
-        if let Some(endpoint) = self.config.providers.named(name).filter(|_| self.has_room()) {
-            self.add_chat(&endpoint)?;
-            return Ok(lock(&self.chats).get(name).cloned());
-        }
         let known: Vec<String> = lock(&self.chats).keys().cloned().collect();
         Err(ModelError::new(
             ErrorKind::NotFound,
@@ -215,11 +209,6 @@ impl Registry {
         let made = chats::make(endpoint, &self.config.providers)?;
         lock(&self.routed).insert(endpoint.name.clone(), made.routed);
         Ok(lock(&self.chats).insert(endpoint.name.clone(), made.alone).is_some())
-    }
-
-    /// Whether another model may be kept: names like `openai/…` come with requests.
-    fn has_room(&self) -> bool {
-        lock(&self.chats).len() < self.config.chats.len() + MOST_NAMED
     }
 
     /// Makes `model` known as `name`, before anything else of that name; it gets no cache.

@@ -71,6 +71,8 @@ impl Facts {
         let (dates, taken) = dates(text, &words);
         let mut numbers = Vec::new();
         let mut names = BTreeSet::new();
+        // Every noun is capitalised there.
+        let german = is_german(&words);
         for (at, word) in words.iter().enumerate() {
             if taken.contains(&at) {
                 continue;
@@ -79,7 +81,7 @@ impl Facts {
                 if !numbers.contains(&number) {
                     numbers.push(number);
                 }
-            } else if is_name(text, &words, at) {
+            } else if !german && is_name(text, &words, at) {
                 names.insert(stem(&word.lower));
             }
         }
@@ -118,18 +120,22 @@ fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
 }
 
-/// `wanted` has at least two significant digits and is `value` rounded to them: 41 for 41.3, 3.5 million for 3,482,911.
+/// `wanted` is `value` rounded as people write it: to the decimals that `wanted` has (41 for 41.3; never to tens, so that
+/// 2010 is not 2012), or from a million on to its significant digits (3.5 million for 3,482,911). A single digit is not.
 fn is_rounded(value: f64, wanted: f64) -> bool {
     if wanted == 0.0 || value == 0.0 {
         return false;
     }
-    let mut digits = format!("{wanted:e}");
-    if let Some(end) = digits.find('e') {
-        digits.truncate(end);
-    }
-    let digits = digits.bytes().filter(u8::is_ascii_digit).count();
-    let scale = 10_f64.powi(digits as i32 - 1 - value.abs().log10().floor() as i32);
-    digits >= 2 && same((value * scale).round() / scale, wanted)
+    let shown = format!("{}", wanted.abs());
+    let digits = shown.replace('.', "");
+    let digits = digits.trim_matches('0').len();
+    let places = if wanted.abs() >= 1e6 {
+        digits as i32 - 1 - value.abs().log10().floor() as i32
+    } else {
+        shown.split_once('.').map_or(0, |(_, decimals)| decimals.len() as i32)
+    };
+    let scale = 10_f64.powi(places);
+    shown.replace('.', "").len() >= 2 && digits >= 2 && same((value * scale).round() / scale, wanted)
 }
 
 /// The number a word stands for, if it is one, times the `million` that follows it.
@@ -235,6 +241,17 @@ fn dates(text: &str, words: &[Word<'_>]) -> (Vec<Date>, BTreeSet<usize>) {
     (dates, taken)
 }
 
+/// Whether the words read as German rather than English, by the commonest of each.
+fn is_german(words: &[Word<'_>]) -> bool {
+    const GERMAN: [&str; 16] = [
+        "der", "die", "das", "und", "ist", "nicht", "ein", "eine", "den", "dem", "von", "mit", "für", "auf",
+        "wird", "werden",
+    ];
+    const ENGLISH: [&str; 10] = ["the", "of", "and", "is", "a", "to", "was", "for", "by", "are"];
+    let count = |list: &[&str]| words.iter().filter(|word| list.contains(&word.lower.as_str())).count();
+    count(&GERMAN) > count(&ENGLISH)
+}
+
 /// A capitalised word that is not so only because a sentence begins with it.
 fn is_name(text: &str, words: &[Word<'_>], at: usize) -> bool {
     let capital =
@@ -279,7 +296,14 @@ mod tests {
         ] {
             assert!(holds_number(&[facts(source)], &value(claim)), "{claim} {source}");
         }
-        for (claim, source) in [("80 MB", "50 MB"), ("5", "5.4"), ("2015", "2016"), ("v1.2.3", "v1.2.4")] {
+        for (claim, source) in [
+            ("80 MB", "50 MB"),
+            ("5", "5.4"),
+            ("2015", "2016"),
+            ("v1.2.3", "v1.2.4"),
+            ("in 2010", "2012"),
+            ("1,500", "1,462"),
+        ] {
             assert!(!holds_number(&[facts(source)], &value(claim)), "{claim} {source}");
         }
     }
@@ -311,5 +335,6 @@ mod tests {
         assert_eq!(names("Leave in Ostermere is long. Costs are paid by Weber."), "ostermer weber");
         assert_eq!(names("Ada Byron leads NATO"), "ada byron nato");
         assert_eq!(names("The company owns it"), "");
+        assert_eq!(names("Im Handbuch ist der Urlaub von der Leitung geregelt"), "", "nouns are no names");
     }
 }

@@ -107,9 +107,11 @@ pub struct Provider {
     pub base_url: String,
     /// Its key; unset: none is sent.
     pub api_key: Option<Secret>,
+    /// Its models that may be named, as `openai/…` and `anthropic/…`, without an endpoint of their own; only with a key.
+    pub models: Vec<String>,
 }
 
-/// The services that endpoints without a URL use, and models that are named as `openai/…` and `anthropic/…`.
+/// The services that endpoints without a URL use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Providers {
@@ -138,16 +140,16 @@ impl Providers {
         endpoint
     }
 
-    /// The endpoint that a name like `openai/gpt-5` means; `None` for other names and where that provider has no key.
-    pub(super) fn named(&self, name: &str) -> Option<ChatEndpoint> {
-        let (provider, model) = name.split_once('/')?;
-        let api = match provider {
-            "openai" => Api::Openai,
-            "anthropic" => Api::Anthropic,
-            _ => return None,
-        };
-        let key = self.of(api).0.api_key.as_ref().filter(|key| !key.expose().is_empty());
-        key.filter(|_| !model.is_empty()).map(|_| ChatEndpoint::new(name, api, model))
+    /// An endpoint for each model that may be named, where its provider has a key.
+    pub(super) fn endpoints(&self) -> Vec<ChatEndpoint> {
+        let each =
+            [(Api::Openai, "openai"), (Api::Anthropic, "anthropic")].into_iter().flat_map(|(api, name)| {
+                let provider = self.of(api).0;
+                let usable = provider.api_key.as_ref().is_some_and(|key| !key.expose().is_empty());
+                let models = provider.models.iter().filter(move |_| usable);
+                models.map(move |model| ChatEndpoint::new(format!("{name}/{model}"), api, model))
+            });
+        each.collect()
     }
 }
 
@@ -225,8 +227,12 @@ mod tests {
 
     #[test]
     fn a_providers_key_goes_only_to_that_provider() {
-        let provider =
-            Provider { base_url: "http://here/v1/".to_owned(), api_key: Some(Secret::new("sk-1")) };
+        let models = vec!["gpt/x".to_owned()];
+        let provider = Provider {
+            base_url: "http://here/v1/".to_owned(),
+            api_key: Some(Secret::new("sk-1")),
+            models: models.clone(),
+        };
         let providers = Providers { openai: provider, anthropic: Provider::default() };
         let own = providers.complete(ChatEndpoint::new("a", Api::Openai, "m"));
         assert_eq!((own.base_url.as_str(), own.api_key), ("http://here/v1", Some(Secret::new("sk-1"))));
@@ -235,9 +241,9 @@ mod tests {
         assert_eq!(providers.complete(elsewhere).api_key, None);
         let other = providers.complete(ChatEndpoint::new("a", Api::Anthropic, "m"));
         assert_eq!((other.base_url.as_str(), other.api_key), ("https://api.anthropic.com/v1", None));
-        assert_eq!(providers.named("openai/gpt/x").map(|endpoint| endpoint.model).as_deref(), Some("gpt/x"));
-        for name in ["anthropic/claude", "openai/", "openai", "other/m"] {
-            assert_eq!(providers.named(name), None, "{name}");
-        }
+        let names: Vec<String> = providers.endpoints().into_iter().map(|endpoint| endpoint.name).collect();
+        assert_eq!(names, ["openai/gpt/x"]);
+        let keyless = Provider { models, ..Provider::default() };
+        assert!(Providers { openai: Provider::default(), anthropic: keyless }.endpoints().is_empty());
     }
 }
