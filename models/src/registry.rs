@@ -66,7 +66,8 @@ impl Registry {
                 return Err(twice(&endpoint.name));
             }
         }
-        for endpoint in &registry.config.chats {
+        let named = registry.config.providers.endpoints();
+        for endpoint in registry.config.chats.iter().chain(&named) {
             if registry.add_chat(endpoint)? {
                 return Err(twice(&endpoint.name));
             }
@@ -172,10 +173,6 @@ impl Registry {
         if name == fake::OFFLINE_CHAT {
             return Ok(Some(Arc::new(OfflineChat)));
         }
-        if let Some(endpoint) = self.config.providers.named(name).filter(|_| self.permits(name)) {
-            self.add_chat(&endpoint)?;
-            return Ok(lock(&self.chats).get(name).cloned());
-        }
         let known: Vec<String> = lock(&self.chats).keys().cloned().collect();
         Err(ModelError::new(
             ErrorKind::NotFound,
@@ -212,14 +209,6 @@ impl Registry {
         let made = chats::make(endpoint, &self.config.providers)?;
         lock(&self.routed).insert(endpoint.name.clone(), made.routed);
         Ok(lock(&self.chats).insert(endpoint.name.clone(), made.alone).is_some())
-    }
-
-    /// Whether a provider's model may be used: the configuration names it, or offers it to requests.
-    fn permits(&self, name: &str) -> bool {
-        let config = &self.config;
-        config.default_chat.as_deref() == Some(name)
-            || config.routes.all().any(|routed| routed == name)
-            || config.providers.offers(name)
     }
 
     /// Makes `model` known as `name`, before anything else of that name; it gets no cache.
@@ -299,7 +288,11 @@ impl Registry {
         };
         ModelError::new(
             ErrorKind::NotFound,
-            format!("the model {name} is not set up here; {fix} (known: {})", list(&known)),
+            format!(
+                "the model {name} is not in {}; {fix} (known: {})",
+                self.cache_dir.display(),
+                list(&known)
+            ),
         )
     }
 

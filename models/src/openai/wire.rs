@@ -94,6 +94,8 @@ impl WireUsage {
 pub(super) struct ChunkReader {
     finish: Option<FinishReason>,
     usage: Option<Usage>,
+    /// The model declined in words of its own.
+    refused: bool,
 }
 
 impl Dialect for ChunkReader {
@@ -122,12 +124,15 @@ impl Dialect for ChunkReader {
         if self.finish.is_none() {
             self.finish = choice.finish();
         }
-        let text = choice.message.and_then(|said| said.content.or(said.refusal));
+        let text = choice.message.and_then(|said| {
+            self.refused |= said.refusal.as_ref().is_some_and(|refusal| !refusal.is_empty());
+            said.content.filter(|content| !content.is_empty()).or(said.refusal)
+        });
         Ok(text.filter(|text| !text.is_empty()).map_or(Piece::Nothing, Piece::Text))
     }
 
     fn finish(&self) -> Option<FinishReason> {
-        self.finish
+        self.finish.map(|finish| if self.refused { FinishReason::ContentFilter } else { finish })
     }
 
     fn usage(&self) -> Option<Usage> {

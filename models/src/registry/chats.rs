@@ -107,12 +107,11 @@ pub struct Provider {
     pub base_url: String,
     /// Its key; unset: none is sent.
     pub api_key: Option<Secret>,
-    /// Models that requests may ask for as `openai/…` or `anthropic/…`, beside those that `default_chat` and the routes
-    /// name. None: what a request sends where, and at which price, is for the configuration to say.
+    /// Its models that may be named, as `openai/…` and `anthropic/…`, without an endpoint of their own; only with a key.
     pub models: Vec<String>,
 }
 
-/// The services that endpoints without a URL use, and models that are named as `openai/…` and `anthropic/…`.
+/// The services that endpoints without a URL use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Providers {
@@ -141,24 +140,16 @@ impl Providers {
         endpoint
     }
 
-    /// Whether requests may ask for the model of this name.
-    pub(super) fn offers(&self, name: &str) -> bool {
-        [("openai/", &self.openai), ("anthropic/", &self.anthropic)].into_iter().any(|(prefix, provider)| {
-            name.strip_prefix(prefix)
-                .is_some_and(|model| provider.models.iter().any(|offered| offered == model))
-        })
-    }
-
-    /// The endpoint that a name like `openai/gpt-5` means; `None` for other names and where that provider has no key.
-    pub(super) fn named(&self, name: &str) -> Option<ChatEndpoint> {
-        let (provider, model) = name.split_once('/')?;
-        let api = match provider {
-            "openai" => Api::Openai,
-            "anthropic" => Api::Anthropic,
-            _ => return None,
-        };
-        let key = self.of(api).0.api_key.as_ref().filter(|key| !key.expose().is_empty());
-        key.filter(|_| !model.is_empty()).map(|_| ChatEndpoint::new(name, api, model))
+    /// An endpoint for each model that may be named, where its provider has a key.
+    pub(super) fn endpoints(&self) -> Vec<ChatEndpoint> {
+        let each =
+            [(Api::Openai, "openai"), (Api::Anthropic, "anthropic")].into_iter().flat_map(|(api, name)| {
+                let provider = self.of(api).0;
+                let usable = provider.api_key.as_ref().is_some_and(|key| !key.expose().is_empty());
+                let models = provider.models.iter().filter(move |_| usable);
+                models.map(move |model| ChatEndpoint::new(format!("{name}/{model}"), api, model))
+            });
+        each.collect()
     }
 }
 
@@ -236,10 +227,11 @@ mod tests {
 
     #[test]
     fn a_providers_key_goes_only_to_that_provider() {
+        let models = vec!["gpt/x".to_owned()];
         let provider = Provider {
             base_url: "http://here/v1/".to_owned(),
             api_key: Some(Secret::new("sk-1")),
-            models: vec!["small".to_owned()],
+            models: models.clone(),
         };
         let providers = Providers { openai: provider, anthropic: Provider::default() };
         let own = providers.complete(ChatEndpoint::new("a", Api::Openai, "m"));
@@ -249,11 +241,9 @@ mod tests {
         assert_eq!(providers.complete(elsewhere).api_key, None);
         let other = providers.complete(ChatEndpoint::new("a", Api::Anthropic, "m"));
         assert_eq!((other.base_url.as_str(), other.api_key), ("https://api.anthropic.com/v1", None));
-        assert_eq!(providers.named("openai/gpt/x").map(|endpoint| endpoint.model).as_deref(), Some("gpt/x"));
-        assert!(providers.offers("openai/small"));
-        assert!(!providers.offers("openai/large") && !providers.offers("anthropic/small"));
-        for name in ["anthropic/claude", "openai/", "openai", "other/m"] {
-            assert_eq!(providers.named(name), None, "{name}");
-        }
+        let names: Vec<String> = providers.endpoints().into_iter().map(|endpoint| endpoint.name).collect();
+        assert_eq!(names, ["openai/gpt/x"]);
+        let keyless = Provider { models, ..Provider::default() };
+        assert!(Providers { openai: Provider::default(), anthropic: keyless }.endpoints().is_empty());
     }
 }

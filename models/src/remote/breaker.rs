@@ -65,8 +65,11 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// A success of a call from before it opened decides nothing.
     pub(super) fn succeeded(&mut self) {
-        self.state = State::Closed { failures: 0 };
+        if !matches!(self.state, State::Open { .. }) {
+            self.state = State::Closed { failures: 0 };
+        }
     }
 
     pub(super) fn failed(&mut self, now: Instant) {
@@ -105,7 +108,8 @@ mod tests {
         breaker.failed(at(1));
         assert_eq!(breaker.ask(at(2)), Ok(false), "a success in between starts the count again");
         breaker.failed(at(2));
-        assert_eq!(breaker.ask(at(3)), Err(Duration::from_millis(99)));
+        breaker.succeeded();
+        assert_eq!(breaker.ask(at(3)), Err(Duration::from_millis(99)), "a late success is ignored");
         assert_eq!(breaker.ask(at(102)), Ok(true));
         assert!(breaker.ask(at(102)).is_err(), "one probe at a time");
         breaker.failed(at(103));

@@ -164,7 +164,7 @@ impl Endpoint {
     ) -> Result<T> {
         let body = self.encode(body)?;
         let mut pass = self.gate.enter(end).await?;
-        self.retrying(end, &mut pass, || async {
+        let reply = self.retrying(end, &mut pass, || async {
             let reply = read(self.send(path, &body).await?, MAX_REPLY, &self.what).await?;
             serde_json::from_slice(&reply).map_err(|error| {
                 ModelError::new(
@@ -176,8 +176,10 @@ impl Endpoint {
                 )
                 .with_source(error)
             })
-        })
-        .await
+        });
+        let reply = reply.await?;
+        pass.tell(&Ok(()));
+        Ok(reply)
     }
 
     /// Posts `body` and returns once the first event is there; what fails before that in passing is tried again. `name`
@@ -257,7 +259,8 @@ impl Endpoint {
                 break;
             }
         }
-        let said = self.api_key.redact(&error_message(&body));
+        // Before anything is cut: half a key is still a secret.
+        let said = error_message(self.api_key.redact(&String::from_utf8_lossy(&body)).as_bytes());
         let (kind, fix) = kind_of(status, &said);
         ModelError::new(kind, format!("{} answered {}: {said}; {fix}", self.what, status.as_u16()))
             .with_retry_after(wait)
@@ -281,7 +284,9 @@ impl Endpoint {
             let trying = attempt();
             async {
                 let result = trying.await;
-                locked().tell(&result);
+                if result.is_err() {
+                    locked().tell(&result);
+                }
                 result
             }
         };
@@ -297,13 +302,15 @@ impl Endpoint {
             })
             .notify(|error, wait| tracing::debug!(%error, ?wait, "trying again"));
         timeout_at(end, tries).await.unwrap_or_else(|_| {
-            Err(ModelError::new(
+            let late = Err(ModelError::new(
                 ErrorKind::Timeout,
                 format!(
                     "{} did not finish within {} ms; raise `deadlines.total_ms`",
                     self.what, self.deadlines.total_ms
                 ),
-            ))
+            ));
+            locked().tell(&late);
+            late
         })
     }
 }

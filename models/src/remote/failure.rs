@@ -11,9 +11,6 @@ use crate::error::{ErrorKind, ModelError};
 /// Characters of an endpoint's own message that are passed on.
 const MAX_MESSAGE: usize = 300;
 
-/// Codes of an account without credit.
-const CREDIT: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "billing_error"];
-
 /// A failure to reach `what` as an error of this crate. The URL is left out: it may hold a credential.
 pub(crate) fn transport_error(what: &str, error: reqwest::Error) -> ModelError {
     let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Unavailable };
@@ -31,14 +28,14 @@ pub(crate) fn transport_error(what: &str, error: reqwest::Error) -> ModelError {
 /// What a status means for a caller, and what to do about it.
 pub(super) fn kind_of(status: StatusCode, said: &str) -> (ErrorKind, &'static str) {
     match status.as_u16() {
-        // Out of credit also comes as 429, and no wait mends it. The code says so; a message that speaks of a quota may mean
-        // that of this minute.
+        // Out of credit also comes as 429, and no wait mends it.
         401..=403 => (ErrorKind::Unauthorized, "check the API key and what it may use"),
-        429 if CREDIT.iter().any(|code| said == *code || said.ends_with(&format!("({code})"))) => {
+        429 if said.contains("(insufficient_quota)") => {
             (ErrorKind::Unauthorized, "check the account's credit")
         }
         429 => (ErrorKind::RateLimited, "try again later"),
-        404 => (ErrorKind::NotFound, "check the base URL and the model's name"),
+        // Our configuration's fault, not that of whoever asked.
+        404 => (ErrorKind::Unauthorized, "check the base URL and the model's name"),
         408 | 504 => (ErrorKind::Timeout, "try again"),
         409 | 425 | 500..=599 => (ErrorKind::Unavailable, "try again later"),
         300..=399 => (ErrorKind::Invalid, "the base URL redirects; use the one it leads to"),
@@ -96,15 +93,11 @@ mod tests {
     fn statuses_say_whether_to_try_again() {
         let kind = |status: u16, said| kind_of(StatusCode::from_u16(status).unwrap(), said).0;
         assert_eq!(kind(429, "slow down"), ErrorKind::RateLimited);
-        assert_eq!(kind(429, "insufficient_quota"), ErrorKind::Unauthorized);
-        assert_eq!(kind(429, "you exceeded your quota (insufficient_quota)"), ErrorKind::Unauthorized);
-        assert_eq!(
-            kind(429, "quota of requests per minute exceeded (RESOURCE_EXHAUSTED)"),
-            ErrorKind::RateLimited
-        );
+        assert_eq!(kind(429, "pay first (insufficient_quota)"), ErrorKind::Unauthorized);
+        assert_eq!(kind(429, "your quota of requests per minute"), ErrorKind::RateLimited);
         assert_eq!(kind(503, ""), ErrorKind::Unavailable);
         assert_eq!(kind(400, ""), ErrorKind::Invalid);
-        assert_eq!(kind(404, ""), ErrorKind::NotFound);
+        assert_eq!(kind(404, ""), ErrorKind::Unauthorized);
         assert_eq!(kind(307, ""), ErrorKind::Invalid);
     }
 

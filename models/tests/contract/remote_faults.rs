@@ -54,9 +54,8 @@ async fn streamed(model: &dyn ChatModel) -> (String, Result<ChatEvent, ModelErro
 /// What a fault is reported as, and whether it comes after text; `None` for what is no fault.
 fn expected(fault: &str, streamed: bool) -> Option<(ErrorKind, bool)> {
     let (kind, late) = match fault {
-        "401" => (ErrorKind::Unauthorized, false),
+        "401" | "404" => (ErrorKind::Unauthorized, false),
         "400" | "redirect" => (ErrorKind::Invalid, false),
-        "404" => (ErrorKind::NotFound, false),
         "429" | "429-after-1" => (ErrorKind::RateLimited, false),
         "504" | "silent" => (ErrorKind::Timeout, false),
         "500" | "502" | "503" | "529" => (ErrorKind::Unavailable, false),
