@@ -16,10 +16,12 @@ const APIS: [Api; 2] = [Api::Openai, Api::Anthropic];
 const USAGE: Usage = Usage { input_tokens: 11, output_tokens: 3 };
 
 fn endpoint(api: Api, url: &str, model: &str) -> ChatEndpoint {
+    // What is told apart by its size must have time to arrive, however busy the machine is.
+    let first = if matches!(model, "huge-event" | "bomb") { 60_000 } else { 2_000 };
     ChatEndpoint {
         base_url: url.to_owned(),
         api_key: Some(Secret::new("sk-secret")),
-        deadlines: Deadlines { connect_ms: 2_000, first_token_ms: 2_000, idle_ms: 300, total_ms: 4_000 },
+        deadlines: Deadlines { connect_ms: 2_000, first_token_ms: first, idle_ms: 300, total_ms: first * 2 },
         retry: RetryPolicy { retries: 1, min_ms: 1, max_ms: 500 },
         breaker: BreakerConfig { failures: 0, open_ms: 0 },
         ..ChatEndpoint::new("remote", api, model)
@@ -89,7 +91,7 @@ async fn every_fault_has_exactly_one_end_and_leaves_nothing_behind() {
     for api in APIS {
         for fault in FAULTS {
             let chat = model(endpoint(api, &provider.url, fault));
-            let limit = Duration::from_secs(60);
+            let limit = Duration::from_secs(200);
             let (text, end) = tokio::time::timeout(limit, streamed(chat.as_ref())).await.unwrap();
             let whole = tokio::time::timeout(limit, chat.complete(&chat::request("?"))).await.unwrap();
             match (expected(fault, true), end) {
