@@ -75,8 +75,8 @@ pub struct RetrievalReport {
     pub configuration: serde_json::Value,
 }
 
-/// The correlation that [`RetrievalReport::detectable`] assumes; two variants of one engine lie between 0.8 and 0.99 (see
-/// `datasets/RESULTS.md`). A comparison of two runs prints the figure from their actual differences.
+/// The correlation that [`RetrievalReport::detectable`] assumes: two systems that are close. One leg alone and hybrid lie
+/// between 0.19 and 0.90 in `datasets/RESULTS.md`, so a comparison prints the figure from the actual differences.
 pub const ASSUMED_CORRELATION: f64 = 0.9;
 
 /// Latency over queries that were asked live, one after the other, in milliseconds.

@@ -32,8 +32,12 @@ pub fn read(path: &Path) -> Result<Run> {
     let mut run = Run::new();
     for (number, line) in lines(&text) {
         let columns: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [query, _, document, _, score, ..] = columns.as_slice() else {
-            return Err(wrong(path, number, "a run line has six columns: qid Q0 docid rank score tag"));
+        let [query, _, document, _, score, _] = columns.as_slice() else {
+            return Err(wrong(
+                path,
+                number,
+                "a run line has six columns: qid Q0 docid rank score tag; white space in an id is percent-encoded",
+            ));
         };
         let score: f32 = score
             .parse()
@@ -141,6 +145,12 @@ mod tests {
         let path = folder.path().join("run.trec");
         fs_err::write(&path, "\u{feff}q Q0 d 1 0.5 t\r\n\nq Q0 d2 2 high t\n").unwrap();
         let error = read(&path).unwrap_err().to_string();
+        for columns in ["q Q0 d 1 0.5", "q Q0 d e 1 0.5 t"] {
+            let other = folder.path().join("columns.trec");
+            fs_err::write(&other, columns).unwrap();
+            let error = read(&other).unwrap_err().to_string();
+            assert!(error.contains("line 1: a run line has six columns"), "{error}");
+        }
         assert!(error.ends_with("run.trec line 3: the fifth column is not a finite number"), "{error}");
     }
 }
