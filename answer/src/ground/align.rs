@@ -45,6 +45,6 @@ mod tests {
             embedder.tokens().unwrap().embed_tokens(&["paid leave", "leave is paid"]).await.unwrap();
         let evidence = [Arc::new(vectors[1].clone())];
         assert_eq!(words(&vectors[0], &[0..4, 5..10], &evidence), [1.0, 1.0]);
-        assert_eq!(words(&vectors[0], &[0..4], &[]), [0.0]);
+        assert_eq!(words(&vectors[0], std::slice::from_ref(&(0..4)), &[]), [0.0]);
     }
 }

@@ -156,7 +156,7 @@ async fn what_no_retry_mends_is_tried_once() {
     let reply = |data: Vec<Value>| ResponseTemplate::new(200).set_body_json(json!({"data": data}));
     for (response, kind) in [
         (ResponseTemplate::new(401), ErrorKind::Unauthorized),
-        (ResponseTemplate::new(404), ErrorKind::NotFound),
+        (ResponseTemplate::new(404), ErrorKind::Unauthorized),
         (
             ResponseTemplate::new(400).set_body_json(json!({"error": {"message": "too long"}})),
             ErrorKind::Invalid,

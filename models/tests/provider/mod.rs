@@ -235,7 +235,7 @@ async fn until_closed(stream: &mut TcpStream) -> std::io::Result<()> {
 /// The path and the body of one request.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, String)> {
     let mut bytes = Vec::new();
-    let mut buffer = [0; 16_384];
+    let mut buffer = vec![0; 16_384];
     loop {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
@@ -249,8 +249,8 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, String
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().filter_map(|line| line.split_once(':'));
-        let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let length = length.last().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0);
+        let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = length.next_back().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0);
         if body.len() >= length {
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             return Ok((path, body.to_owned()));
