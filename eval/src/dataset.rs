@@ -3,8 +3,8 @@
 //! - A BEIR folder: `queries.jsonl` (`_id`, `text`), `qrels/<split>.tsv` and `corpus.jsonl` (`_id`, `title`, `text`); or,
 //!   in place of the corpus, a `dataset.toml` whose `documents` names a folder of files, relative to the dataset, so that
 //!   extraction is measured too (a document's id is then its path in that folder), and whose `spans` may name quotes.
-//! - A CSV or JSONL file of question → document, or document and quoted span, over documents elsewhere ([`simple`]).
-//! - TREC topics and judgements over documents that are in a collection already ([`trec`]).
+//! - A CSV or JSONL file of question → document, or document and quoted span, over documents elsewhere (`simple`).
+//! - TREC topics and judgements over documents that are in a collection already (`trec`).
 //!
 //! Wrong input is refused with file and line: ids that nothing has, rows given twice, no judgements, grades that are no
 //! numbers. What is unusual but clear is accepted and counted in [`Dataset::accepted`].

@@ -23,7 +23,7 @@ pub(crate) struct Compare {
     /// TREC or BEIR judgements
     #[arg(long, value_name = "FILE")]
     qrels: PathBuf,
-    /// Measures, the first of which decides which queries moved most [default: ndcg@10,recall@100,mrr@10,map]
+    /// Measures, the first of which decides which queries moved most; ndcg@10,recall@100,mrr@10,map if absent
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     measures: Vec<String>,
     /// Queries shown per system, both rankings side by side

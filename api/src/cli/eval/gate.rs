@@ -38,11 +38,11 @@ pub(crate) struct Gate {
     /// A mean that must be reached, e.g. ndcg@10=0.70; may be repeated
     #[arg(long, value_name = "MEASURE=VALUE")]
     floor: Vec<String>,
-    /// Largest drop allowed even if it may be chance
-    #[arg(long, value_name = "DROP")]
+    /// Largest drop allowed even if it may be chance, 0 to 1
+    #[arg(long, value_name = "DROP", value_parser = drop_allowed)]
     max_drop: Option<f64>,
-    /// Chance of a false alarm over all measures together
-    #[arg(long, default_value_t = ALPHA)]
+    /// Chance of a false alarm over all measures together, between 0 and 1
+    #[arg(long, default_value_t = ALPHA, value_parser = chance)]
     alpha: f64,
     /// Write the verdict as JUnit XML
     #[arg(long, value_name = "FILE")]
@@ -53,6 +53,17 @@ pub(crate) struct Gate {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+fn drop_allowed(text: &str) -> Result<f64, String> {
+    let fits = |drop: &f64| (0.0..=1.0).contains(drop);
+    text.parse().ok().filter(fits).ok_or_else(|| "a number from 0 to 1".to_owned())
+}
+
+/// 0 or what is no number would let everything pass.
+fn chance(text: &str) -> Result<f64, String> {
+    let fits = |chance: &f64| *chance > 0.0 && *chance < 1.0;
+    text.parse().ok().filter(fits).ok_or_else(|| "a number between 0 and 1, both left out".to_owned())
 }
 
 /// What a file of figures holds of a report.
@@ -189,4 +200,20 @@ fn print(printer: Printer, verdict: &Verdict) -> anyhow::Result<()> {
         }
     }
     Ok(printer.line(if verdict.passed { "gate passed" } else { "gate failed" })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_would_let_everything_pass_are_refused() {
+        assert_eq!((chance("0.05"), drop_allowed("0"), drop_allowed("1")), (Ok(0.05), Ok(0.0), Ok(1.0)));
+        for wrong in ["nan", "0", "-1", "1", "x"] {
+            assert!(chance(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["nan", "-0.1", "1.1", "inf"] {
+            assert!(drop_allowed(wrong).is_err(), "{wrong}");
+        }
+    }
 }
