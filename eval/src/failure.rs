@@ -100,8 +100,8 @@ pub struct FailureReport {
     pub missed: Vec<Missed>,
 }
 
-/// Explains what the run misses at `k`. The engine must be the one that made the run: candidates are those that its legs
-/// were asked for.
+/// Explains what the run misses at `k`. The engine must be the one that made the run: candidates are the first
+/// `config.depth` that its legs found; a search that asked deeper had more.
 pub async fn analyse(
     engine: &Engine,
     dataset: &Dataset,

@@ -101,8 +101,6 @@ pub struct Latency {
 pub struct Cost {
     /// Tokens embedded per query, mean, as the embedder counts them; 0 where no query is embedded.
     pub tokens_per_query: f64,
-    /// Calls of a chat model per query: retrieval makes none.
-    pub chat_calls_per_query: f64,
 }
 
 /// Asks every judged query and scores the rankings. The document score is its best chunk's. Remembered legs are left for
@@ -199,7 +197,7 @@ fn cost(engine: &Engine, dataset: &Dataset, mode: Mode) -> Cost {
     }
     let counter = engine.embedder.counter();
     let tokens: usize = dataset.queries.values().map(|text| counter.count(text)).sum();
-    Cost { tokens_per_query: tokens as f64 / dataset.queries.len() as f64, chat_calls_per_query: 0.0 }
+    Cost { tokens_per_query: tokens as f64 / dataset.queries.len() as f64 }
 }
 
 /// A value that occurred; 0 of none.

@@ -103,6 +103,14 @@ impl Gate {
             }
             None => self.evaluate(global, printer, &wanted).await?,
         };
+        if let Some((_, of_baseline)) = &baseline
+            && of_baseline.is_some() != checksum.is_some()
+        {
+            bail!(
+                "one side is a run file, the other is figures: nothing says that both were judged alike; give two run \
+                 files with --qrels, or figures of `wellspring eval retrieval --json`"
+            );
+        }
         if let Some((_, Some(of_baseline))) = &baseline
             && checksum.as_ref().is_some_and(|checksum| checksum != of_baseline)
         {

@@ -91,7 +91,7 @@ impl Report {
         Ok(Evaluation {
             version: VERSION,
             tool: format!("wellspring {}", env!("CARGO_PKG_VERSION")),
-            command: self.command(),
+            command: command(std::env::args_os().map(|word| word.to_string_lossy().into_owned())),
             made_at: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
             machine: machine(),
             seed: options.seed,
@@ -125,21 +125,19 @@ impl Report {
         }
         Ok(SetReport::of(dataset, evaluated, failures, cut)?)
     }
+}
 
-    /// The command line with the names of folders only: a report is read on other machines.
-    fn command(&self) -> String {
-        let name = |path: &Path| {
-            path.file_name()
-                .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+/// The command line as it was given, absolute paths without their folders: a report is read on other machines.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let word = |word: String| {
+        let path = Path::new(&word);
+        let short = match path.file_name().filter(|_| path.is_absolute()) {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => word,
         };
-        let mut words = vec!["wellspring eval report".to_owned()];
-        words.extend(self.datasets.iter().map(|path| name(path)));
-        if let Some(sample) = self.sample {
-            words.push(format!("--sample {sample}"));
-        }
-        words.push(format!("--html {}", name(&self.html)));
-        words.join(" ")
-    }
+        if short.contains(char::is_whitespace) { format!("'{short}'") } else { short }
+    };
+    std::iter::once("wellspring".to_owned()).chain(arguments.skip(1).map(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A dataset with at most `most` queries, and what was left out in words.
@@ -163,4 +161,19 @@ fn machine() -> String {
         Some(line.split(':').nth(1)?.trim().to_owned())
     });
     format!("{cores} cores of {}", model.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_told_whole_and_without_folders_of_this_machine() {
+        let words =
+            ["/bin/wellspring", "eval", "report", "/data/scifact", "own/set", "--set", "a = 1", "-k", "50"];
+        assert_eq!(
+            command(words.into_iter().map(str::to_owned)),
+            "wellspring eval report scifact own/set --set 'a = 1' -k 50"
+        );
+    }
 }
