@@ -274,7 +274,7 @@ mod tests {
         overlay(&mut table, &over);
         let config = checked(table).unwrap();
         assert_eq!(config.retrieve.depth, 7);
-        assert_eq!(config.retrieve.fusion, wellspring_retrieve::Fusion::Convex { weight: 0.3 });
+        assert_eq!(config.retrieve.fusion, wellspring_retrieve::Fusion::default().with_weight(0.3));
     }
 
     #[test]

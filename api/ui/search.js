@@ -58,9 +58,9 @@ function why(explain) {
   const number = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
   const row = (name, leg) => leg && make("tr", {},
     make("th", { scope: "row" }, name), make("td", {}, leg.rank ? `#${leg.rank}` : "–"),
-    make("td", {}, number(leg.score, 3)), make("td", {}, number(leg.z, 2)));
+    make("td", {}, number(leg.score, 3)), make("td", {}, number(leg.normalized, 2)));
   return make("table", { class: "why" },
-    make("thead", {}, make("tr", {}, ...["", "rank", "score", "z"].map((name) => make("th", { scope: "col" }, name)))),
+    make("thead", {}, make("tr", {}, ...["", "rank", "score", "normalised"].map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, row("meaning", explain.dense), row("words", explain.keyword),
       make("tr", {}, make("th", { scope: "row" }, "together"), make("td", {}, `#${explain.fused_rank}`), make("td", {}, number(explain.fused, 3)), make("td", {}, "")),
       explain.rerank === undefined ? null

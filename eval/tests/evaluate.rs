@@ -69,7 +69,7 @@ async fn a_changed_fusion_asks_no_leg_again_and_finds_the_same_as_asking() {
     evaluated(rig.engine.clone()).await;
     assert_eq!(rig.engine.legs.asked(), 6, "two legs for each of three queries");
 
-    let config = RetrieveConfig { fusion: Fusion::Rrf { k: 60 }, ..RetrieveConfig::default() };
+    let config = RetrieveConfig { fusion: Fusion::Rrf { k: 60, weight: 0.5 }, ..RetrieveConfig::default() };
     let remembering = rig.again(config.clone());
     let (_, remembered) = evaluated(remembering.clone()).await;
     assert_eq!(remembering.legs.asked(), 0);

@@ -101,13 +101,16 @@ pub(crate) fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()
 }
 
 pub(crate) fn check_fusion(fusion: Fusion) -> Result<()> {
-    match fusion {
-        Fusion::Convex { weight } if !(0.0..=1.0).contains(&weight) => Err(RetrieveError::new(
+    let weight = fusion.weight();
+    if !(0.0..=1.0).contains(&weight) {
+        return Err(RetrieveError::new(
             ErrorKind::Invalid,
             format!("the fusion weight is {weight}; it is the dense leg's share and must be 0 to 1"),
-        )),
+        ));
+    }
+    match fusion {
         Fusion::Convex { .. } => Ok(()),
-        Fusion::Rrf { k } => within("fusion.k", u64::from(k), 1, 1_000),
+        Fusion::Rrf { k, .. } => within("fusion.k", u64::from(k), 1, 1_000),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Makes one ranking out of the dense and the keyword leg's lists, by scores or by ranks.
 //!
-//! *Convex* adds the legs' scores after each was made comparable: `w · z(dense) + (1 − w) · z(keyword)` with
-//! `z(s) = (s − mean) / deviation` over the leg's own list (population deviation). Bruch, Gai and Ingber, "An Analysis
-//! of Fusion Functions for Hybrid Retrieval", TOIS 42(1), 2023, show that a convex combination beats rank fusion in and
-//! out of domain and hardly depends on the normalisation. *RRF* is `Σ 1 / (k + rank)`, ranks from 1 (Cormack, Clarke and
-//! Büttcher, SIGIR 2009).
+//! *Convex* adds the legs' scores after each was made comparable by a [`Normalization`]:
+//! `w · n(dense) + (1 − w) · n(keyword)`. Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval",
+//! TOIS 42(1), 2023, show that a convex combination beats rank fusion in and out of domain and hardly depends on the
+//! normalisation. *RRF* is `2w / (k + rank in dense) + 2(1 − w) / (k + rank in keyword)`, ranks from 1; with `w = ½` that
+//! is the sum of Cormack, Clarke and Büttcher, SIGIR 2009.
 
 use std::collections::HashMap;
 
@@ -20,21 +20,66 @@ const FEWEST_SCORES: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fusion {
-    /// Convex combination of z-scored scores.
+    /// Convex combination of normalised scores.
     Convex {
         /// Weight of the dense leg, 0 to 1; the keyword leg has the rest.
+        #[serde(default = "half")]
         weight: f64,
+        /// How scores of the legs are made comparable.
+        #[serde(default)]
+        normalization: Normalization,
     },
     /// Reciprocal rank fusion.
     Rrf {
         /// Damping, 1 to 1000: 60 in the paper; 10 does better on most sets measured.
         k: u32,
+        /// Weight of the dense leg, 0 to 1; the keyword leg has the rest.
+        #[serde(default = "half")]
+        weight: f64,
     },
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+/// Brings a leg's scores to a scale that another leg's can be added to. All are of the leg's own list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalization {
+    /// `(s − mean) / deviation`, population deviation.
+    #[default]
+    ZScore,
+    /// `(s − least) / (greatest − least)`: 0 to 1.
+    MinMax,
+    /// As min-max, with the least score that the leg could give in theory: −1 for cosines, 0 for BM25.
+    TheoreticalMinMax,
+    /// `(s − (mean − 3 deviations)) / 6 deviations`, cut to 0 to 1; a chunk that the leg did not list has 0. Qdrant's
+    /// distribution-based score fusion.
+    Distribution,
 }
 
 impl Default for Fusion {
     fn default() -> Self {
-        Self::Convex { weight: 0.5 }
+        Self::Convex { weight: half(), normalization: Normalization::default() }
+    }
+}
+
+impl Fusion {
+    /// The same with another share of the dense leg.
+    #[must_use]
+    pub fn with_weight(self, weight: f64) -> Self {
+        match self {
+            Self::Convex { normalization, .. } => Self::Convex { weight, normalization },
+            Self::Rrf { k, .. } => Self::Rrf { k, weight },
+        }
+    }
+
+    /// Share of the dense leg.
+    pub fn weight(self) -> f64 {
+        match self {
+            Self::Convex { weight, .. } | Self::Rrf { weight, .. } => weight,
+        }
     }
 }
 
@@ -79,7 +124,7 @@ pub struct LegScore {
     /// As the leg gave it; `None` when the leg did not list it and its score was not asked for.
     pub score: Option<f32>,
     /// What convex fusion used; `None` under other methods.
-    pub z: Option<f64>,
+    pub normalized: Option<f64>,
 }
 
 /// A chunk in the fused ranking.
@@ -107,8 +152,8 @@ pub fn fuse(dense: Option<&LegList>, keyword: Option<&LegList>, fusion: Fusion) 
             alone(list, |key, score, leg| Fused { key, score, dense: None, keyword: Some(leg) })
         }
         (Some(dense), Some(keyword)) => match fusion {
-            Fusion::Convex { weight } => convex(dense, keyword, weight),
-            Fusion::Rrf { k } => reciprocal(dense, keyword, k),
+            Fusion::Convex { weight, normalization } => convex(dense, keyword, weight, normalization),
+            Fusion::Rrf { k, weight } => reciprocal(dense, keyword, k, weight),
         },
     };
     // Sorted by the 32-bit score that is shown, so that the order can be made again from what a caller sees.
@@ -121,29 +166,33 @@ fn alone(list: &LegList, make: impl Fn(ChunkKey, f32, LegScore) -> Fused) -> Vec
         .iter()
         .enumerate()
         .map(|(index, hit)| {
-            make(hit.key, hit.score, LegScore { rank: Some(index + 1), score: Some(hit.score), z: None })
+            make(hit.key, hit.score, LegScore { rank: Some(index + 1), score: Some(hit.score), normalized: None })
         })
         .collect()
 }
 
-fn convex(dense: &LegList, keyword: &LegList, weight: f64) -> Vec<Fused> {
+fn convex(dense: &LegList, keyword: &LegList, weight: f64, normalization: Normalization) -> Vec<Fused> {
     let (dense, keyword) = (Standings::of(dense), Standings::of(keyword));
+    let (dense_scale, keyword_scale) =
+        (Scale::of(dense.list, normalization), Scale::of(keyword.list, normalization));
     union(&dense, &keyword)
         .map(|key| {
-            let (d, w) = (dense.z_scored(key), keyword.z_scored(key));
-            let score = weight * d.z.unwrap_or(0.0) + (1.0 - weight) * w.z.unwrap_or(0.0);
+            let (d, w) = (dense.normalized(key, &dense_scale), keyword.normalized(key, &keyword_scale));
+            let part = |leg: &LegScore| leg.normalized.unwrap_or(0.0);
+            let score = weight * part(&d) + (1.0 - weight) * part(&w);
             Fused { key, score: score as f32, dense: Some(d), keyword: Some(w) }
         })
         .collect()
 }
 
-fn reciprocal(dense: &LegList, keyword: &LegList, k: u32) -> Vec<Fused> {
+fn reciprocal(dense: &LegList, keyword: &LegList, k: u32, weight: f64) -> Vec<Fused> {
     let (dense, keyword) = (Standings::of(dense), Standings::of(keyword));
     union(&dense, &keyword)
         .map(|key| {
             let (d, w) = (dense.standing(key), keyword.standing(key));
             let part = |leg: &LegScore| leg.rank.map_or(0.0, |rank| 1.0 / (f64::from(k) + rank as f64));
-            Fused { key, score: (part(&d) + part(&w)) as f32, dense: Some(d), keyword: Some(w) }
+            let score = 2.0 * weight * part(&d) + 2.0 * (1.0 - weight) * part(&w);
+            Fused { key, score: score as f32, dense: Some(d), keyword: Some(w) }
         })
         .collect()
 }
@@ -158,39 +207,41 @@ fn union<'a>(dense: &'a Standings<'_>, keyword: &'a Standings<'_>) -> impl Itera
 struct Standings<'a> {
     list: &'a LegList,
     ranks: HashMap<ChunkKey, (usize, f32)>,
-    spread: Spread,
 }
 
 impl<'a> Standings<'a> {
     fn of(list: &'a LegList) -> Self {
         let ranks =
             list.hits.iter().enumerate().map(|(index, hit)| (hit.key, (index + 1, hit.score))).collect();
-        Self { list, ranks, spread: Spread::of(list) }
+        Self { list, ranks }
     }
 
     fn standing(&self, key: ChunkKey) -> LegScore {
         match self.ranks.get(&key) {
-            Some(&(rank, score)) => LegScore { rank: Some(rank), score: Some(score), z: None },
-            None => LegScore { rank: None, score: self.list.completed.get(&key).copied(), z: None },
+            Some(&(rank, score)) => LegScore { rank: Some(rank), score: Some(score), normalized: None },
+            None => {
+                LegScore { rank: None, score: self.list.completed.get(&key).copied(), normalized: None }
+            }
         }
     }
 
-    fn z_scored(&self, key: ChunkKey) -> LegScore {
+    fn normalized(&self, key: ChunkKey, scale: &Scale) -> LegScore {
         let standing = self.standing(key);
-        let z = match standing.score {
-            Some(score) => self.spread.z(f64::from(score)),
-            None => self.spread.z_of_missing(),
+        let normalized = match standing.score {
+            Some(score) => scale.apply(f64::from(score)),
+            None => scale.missing,
         };
-        LegScore { z: Some(z), ..standing }
+        LegScore { normalized: Some(normalized), ..standing }
     }
 }
 
-/// Mean, deviation and minimum of a leg's scores.
+/// Mean, deviation and extremes of a leg's scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) mean: f64,
     pub(crate) deviation: f64,
     minimum: f64,
+    maximum: f64,
 }
 
 impl Spread {
@@ -200,27 +251,63 @@ impl Spread {
             if list.zero_when_absent && list.exhausted { FEWEST_SCORES.saturating_sub(listed) } else { 0 };
         let count = (listed + zeros) as f64;
         if count == 0.0 {
-            return Self { mean: 0.0, deviation: 0.0, minimum: 0.0 };
+            return Self { mean: 0.0, deviation: 0.0, minimum: 0.0, maximum: 0.0 };
         }
         let scores = || list.hits.iter().map(|hit| f64::from(hit.score));
         let mean = scores().sum::<f64>() / count;
         let squares = scores().map(|s| (s - mean).powi(2)).sum::<f64>() + zeros as f64 * mean * mean;
-        let minimum = if zeros > 0 { 0.0 } else { scores().fold(f64::INFINITY, f64::min) };
-        Self { mean, deviation: (squares / count).sqrt(), minimum }
-    }
-
-    /// Scores that are all the same (but for rounding) say nothing about order: 0.
-    fn z(&self, score: f64) -> f64 {
-        if self.is_flat() { 0.0 } else { (score - self.mean) / self.deviation }
-    }
-
-    /// Being listed must count for something even where every listed score is the same: one deviation.
-    fn z_of_missing(&self) -> f64 {
-        if self.is_flat() { -1.0 } else { self.z(self.minimum) }
+        let filled = (zeros > 0).then_some(0.0);
+        Self {
+            mean,
+            deviation: (squares / count).sqrt(),
+            minimum: scores().chain(filled).fold(f64::INFINITY, f64::min),
+            maximum: scores().chain(filled).fold(f64::NEG_INFINITY, f64::max),
+        }
     }
 
     fn is_flat(&self) -> bool {
         self.deviation <= 1e-9 * self.mean.abs().max(1.0)
+    }
+}
+
+/// `(s − zero) / unit`, cut to `within`, for every score that a leg gave.
+#[derive(Debug)]
+struct Scale {
+    zero: f64,
+    unit: f64,
+    within: (f64, f64),
+    /// For a chunk that was not listed.
+    missing: f64,
+}
+
+impl Scale {
+    fn of(list: &LegList, normalization: Normalization) -> Self {
+        let spread = Spread::of(list);
+        let Spread { mean, deviation, minimum, maximum } = spread;
+        let endless = (f64::NEG_INFINITY, f64::INFINITY);
+        if spread.is_flat() {
+            // Scores that are all the same (but for rounding) say nothing about order; but being listed must count for
+            // something even then.
+            return Self { zero: mean, unit: f64::INFINITY, within: endless, missing: -1.0 };
+        }
+        let (zero, unit, within) = match normalization {
+            Normalization::ZScore => (mean, deviation, endless),
+            Normalization::MinMax => (minimum, maximum - minimum, endless),
+            Normalization::TheoreticalMinMax => {
+                let least = if list.zero_when_absent { 0.0 } else { -1.0 };
+                (least, maximum - least, endless)
+            }
+            Normalization::Distribution => (mean - 3.0 * deviation, 6.0 * deviation, (0.0, 1.0)),
+        };
+        let mut scale = Self { zero, unit, within, missing: 0.0 };
+        if normalization != Normalization::Distribution {
+            scale.missing = scale.apply(minimum);
+        }
+        scale
+    }
+
+    fn apply(&self, score: f64) -> f64 {
+        ((score - self.zero) / self.unit).clamp(self.within.0, self.within.1)
     }
 }
 
@@ -249,32 +336,66 @@ mod tests {
         // is missing there and gets the minimum.
         let dense = list(&[(1, 0.8), (2, 0.5), (3, 0.2)]);
         let words = list(&[(2, 4.0), (3, 2.0)]);
-        let fused = fuse(Some(&dense), Some(&words), Fusion::Convex { weight: 0.5 });
+        let fused = fuse(Some(&dense), Some(&words), Fusion::default());
         assert_eq!(order(&fused), [2, 1, 3]);
         let expected = [0.5, 0.5 * 1.224_744_9 - 0.5, 0.5 * -1.224_744_9 - 0.5];
         for (hit, expected) in fused.iter().zip(expected) {
             assert!((f64::from(hit.score) - expected).abs() < 1e-6, "{hit:?}");
         }
         let of_one = fused[1].keyword.unwrap();
-        assert_eq!((of_one.rank, of_one.score, of_one.z), (None, None, Some(-1.0)));
+        assert_eq!((of_one.rank, of_one.score, of_one.normalized), (None, None, Some(-1.0)));
     }
 
     #[test]
     fn a_true_score_replaces_the_minimum() {
         let dense = LegList { completed: HashMap::from([(ChunkKey(9), 0.5)]), ..list(&[(1, 0.8), (3, 0.2)]) };
-        let fused = fuse(Some(&dense), Some(&keyword(&[(9, 2.0), (1, 2.0)])), Fusion::Convex { weight: 1.0 });
+        let fused = fuse(Some(&dense), Some(&keyword(&[(9, 2.0), (1, 2.0)])), Fusion::default().with_weight(1.0));
         let nine = fused.iter().find(|hit| hit.key.0 == 9).unwrap().dense.unwrap();
         assert_eq!((nine.rank, nine.score), (None, Some(0.5)));
-        assert!(nine.z.unwrap().abs() < 1e-6);
+        assert!(nine.normalized.unwrap().abs() < 1e-6);
     }
 
     #[test]
     fn reciprocal_ranks_by_hand() {
         let fused =
-            fuse(Some(&list(&[(1, 0.9), (2, 0.8)])), Some(&keyword(&[(2, 7.0)])), Fusion::Rrf { k: 60 });
+            fuse(Some(&list(&[(1, 0.9), (2, 0.8)])), Some(&keyword(&[(2, 7.0)])), Fusion::Rrf { k: 60, weight: 0.5 });
         assert_eq!(order(&fused), [2, 1]);
         assert!((fused[0].score - (1.0 / 61.0 + 1.0 / 62.0)).abs() < 1e-7);
         assert!((fused[1].score - 1.0 / 61.0).abs() < 1e-7);
+    }
+
+    #[test]
+    fn weighted_reciprocal_ranks_by_hand() {
+        let lists = (list(&[(1, 0.9), (2, 0.8)]), keyword(&[(2, 7.0)]));
+        let fused = fuse(Some(&lists.0), Some(&lists.1), Fusion::Rrf { k: 60, weight: 0.9 });
+        assert_eq!(order(&fused), [2, 1]);
+        assert!((f64::from(fused[1].score) - 1.8 / 61.0).abs() < 1e-7);
+        assert!((f64::from(fused[0].score) - 1.8 / 62.0 - 0.2 / 61.0).abs() < 1e-7);
+    }
+
+    #[test]
+    fn each_normalisation_by_hand() {
+        // Dense: mean 0.5, deviation 0.3, extremes 0.2 and 0.8. Keyword: 4 and 2, full list; mean 3, deviation 1.
+        let dense = list(&[(1, 0.8), (3, 0.2)]);
+        let words = LegList { zero_when_absent: true, ..list(&[(2, 4.0), (1, 2.0)]) };
+        let normalized = |normalization| {
+            let fused = fuse(Some(&dense), Some(&words), Fusion::Convex { weight: 0.5, normalization });
+            let of = |key: i64| fused.iter().find(|hit| hit.key.0 == key).unwrap();
+            [1, 2, 3].map(|key| {
+                let leg = |leg: Option<LegScore>| leg.unwrap().normalized.unwrap();
+                [leg(of(key).dense), leg(of(key).keyword)].map(|n| (n * 1e4).round() / 1e4)
+            })
+        };
+        assert_eq!(normalized(Normalization::ZScore), [[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]);
+        assert_eq!(normalized(Normalization::MinMax), [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]);
+        assert_eq!(
+            normalized(Normalization::TheoreticalMinMax),
+            [[1.0, 0.5], [0.6667, 1.0], [0.6667, 0.5]]
+        );
+        assert_eq!(
+            normalized(Normalization::Distribution),
+            [[0.6667, 0.3333], [0.0, 0.6667], [0.3333, 0.0]]
+        );
     }
 
     #[test]
@@ -282,7 +403,7 @@ mod tests {
         let dense = list(&[(1, 0.32), (2, 0.31), (3, 0.30)]);
         let fused = fuse(Some(&dense), Some(&keyword(&[(3, 9.0)])), Fusion::default());
         assert_eq!(fused[0].key.0, 3, "one hit among nine zeros has z = 3");
-        assert!((fused[0].keyword.unwrap().z.unwrap() - 3.0).abs() < 1e-6);
+        assert!((fused[0].keyword.unwrap().normalized.unwrap() - 3.0).abs() < 1e-6);
     }
 
     #[test]
@@ -308,6 +429,12 @@ mod tests {
             words in prop::collection::btree_map(0_i64..40, 0.001_f32..50.0, 0..30),
             weight in 0.0_f64..=1.0,
             rrf in prop::bool::ANY,
+            normalization in prop::sample::select(vec![
+                Normalization::ZScore,
+                Normalization::MinMax,
+                Normalization::TheoreticalMinMax,
+                Normalization::Distribution,
+            ]),
         ) {
             let ranked = |scores: &std::collections::BTreeMap<i64, f32>| {
                 let mut hits: Vec<(i64, f32)> = scores.iter().map(|(k, s)| (*k, *s)).collect();
@@ -315,7 +442,7 @@ mod tests {
                 hits
             };
             let (d, w) = (list(&ranked(&dense)), keyword(&ranked(&words)));
-            let fusion = if rrf { Fusion::Rrf { k: 10 } } else { Fusion::Convex { weight } };
+            let fusion = if rrf { Fusion::Rrf { k: 10, weight } } else { Fusion::Convex { weight, normalization } };
             let fused = fuse(Some(&d), Some(&w), fusion);
             let mut keys: Vec<i64> = order(&fused);
             prop_assert!(fused.iter().all(|hit| hit.score.is_finite()));

@@ -24,7 +24,7 @@ pub use config::{RerankConfig, RetrieveConfig};
 pub use context::NeighbourConfig;
 pub use error::{ErrorKind, Result, RetrieveError};
 pub use explain::{Degraded, Explain, HitExplain, Timings};
-pub use fuse::{Fusion, Missing};
+pub use fuse::{Fusion, Missing, Normalization};
 pub use memory::{LegAsk, LegMemory};
 pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};

@@ -194,10 +194,10 @@ async fn bad_requests_name_their_limit() {
         (SearchRequest { k: 1_000_000_000, ..base() }, "1 to 1000"),
         (SearchRequest { neighbours: Some(NeighbourConfig { before: 11, after: 0 }), ..base() }, "0 to 10"),
         (
-            overrides(Overrides { fusion: Some(Fusion::Convex { weight: 1.5 }), ..Overrides::default() }),
+            overrides(Overrides { fusion: Some(Fusion::default().with_weight(1.5)), ..Overrides::default() }),
             "0 to 1",
         ),
-        (overrides(Overrides { fusion: Some(Fusion::Rrf { k: 0 }), ..Overrides::default() }), "1 to 1000"),
+        (overrides(Overrides { fusion: Some(Fusion::Rrf { k: 0, weight: 0.5 }), ..Overrides::default() }), "1 to 1000"),
         (overrides(Overrides { mmr: Some(f32::NAN), ..Overrides::default() }), "0 (novelty)"),
         (overrides(Overrides { depth: Some(0), ..Overrides::default() }), "depth"),
     ] {

@@ -1,7 +1,7 @@
 //! `wellspring search`: passages for a query.
 
 use clap::{Args, ValueEnum};
-use wellspring_retrieve::{Explain, Fusion, HitExplain, Mode, SearchRequest, Timings};
+use wellspring_retrieve::{Explain, Fusion, HitExplain, Mode, Normalization, SearchRequest, Timings};
 use wellspring_store::Filter;
 
 use super::InCollection;
@@ -106,8 +106,8 @@ fn explain_hit(explain: &HitExplain) -> Vec<String> {
         let Some(leg) = leg else { continue };
         let rank = leg.rank.map_or_else(|| "not listed".to_owned(), |rank| format!("rank {rank}"));
         let score = leg.score.map(|score| format!(", score {score:.4}")).unwrap_or_default();
-        let z = leg.z.map(|z| format!(", z {z:+.3}")).unwrap_or_default();
-        lines.push(format!("{name:<8} {rank}{score}{z}"));
+        let normalized = leg.normalized.map(|n| format!(", normalised {n:+.3}")).unwrap_or_default();
+        lines.push(format!("{name:<8} {rank}{score}{normalized}"));
     }
     if let Some(score) = explain.rerank {
         lines.push(format!("rerank   {score:.4}"));
@@ -118,8 +118,16 @@ fn explain_hit(explain: &HitExplain) -> Vec<String> {
 /// How the legs were fused, in words.
 fn fusion(fusion: Fusion) -> String {
     match fusion {
-        Fusion::Convex { weight } => format!("z-scores with dense weight {weight}"),
-        Fusion::Rrf { k } => format!("reciprocal ranks with k {k}"),
+        Fusion::Convex { weight, normalization } => {
+            let scores = match normalization {
+                Normalization::ZScore => "z-scores",
+                Normalization::MinMax => "min-max scores",
+                Normalization::TheoreticalMinMax => "theoretical min-max scores",
+                Normalization::Distribution => "distribution-based scores",
+            };
+            format!("{scores} with dense weight {weight}")
+        }
+        Fusion::Rrf { k, weight } => format!("reciprocal ranks with k {k} and dense weight {weight}"),
     }
 }
 

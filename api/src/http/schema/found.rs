@@ -155,7 +155,7 @@ pub(crate) struct LegScore {
     score: Option<f32>,
     /// What convex fusion used; null under other methods.
     #[schema(required)]
-    z: Option<f64>,
+    normalized: Option<f64>,
 }
 
 /// A part that did not do its work.
