@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
+use crate::refine::RefineConfig;
 
 /// Settings of retrieval. Every default is what measured best or costs nothing; see each field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +31,9 @@ pub struct RetrieveConfig {
     /// Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): 1 is relevance alone, 0 is novelty alone;
     /// `None` is off.
     pub mmr: Option<f32>,
-    /// The second look at the best hits by a cross-encoder; `None` is off.
+    /// The second look at the best hits by late interaction and proximity; off unless one of them has a weight.
+    pub refine: RefineConfig,
+    /// The last look at the best hits by a cross-encoder; `None` is off.
     pub rerank: Option<RerankConfig>,
 }
 
@@ -67,6 +70,7 @@ impl Default for RetrieveConfig {
             collapse_duplicates: true,
             per_document: None,
             mmr: None,
+            refine: RefineConfig::default(),
             rerank: None,
         }
     }
@@ -85,6 +89,7 @@ impl RetrieveConfig {
         if let Some(lambda) = self.mmr {
             check_mmr(lambda)?;
         }
+        self.refine.check()?;
         if let Some(rerank) = &self.rerank {
             within("rerank.candidates", rerank.candidates as u64, 1, 1_000)?;
             within("rerank.budget_ms", rerank.budget_ms, 1, 60_000)?;

@@ -102,6 +102,12 @@ pub struct HitExplain {
     /// Its standing by words; absent if that leg did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyword: Option<LegScore>,
+    /// Late interaction, −1 to 1; absent if it did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<f32>,
+    /// Nearness and order of the query's words, 0 to 1; absent if it was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proximity: Option<f32>,
     /// What the reranker gave; absent if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<f32>,
@@ -114,6 +120,8 @@ impl HitExplain {
             fused: fused.score,
             dense: fused.dense,
             keyword: fused.keyword,
+            late: None,
+            proximity: None,
             rerank: None,
         }
     }

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod passage;
 pub mod pipeline;
 pub mod query;
+pub mod refine;
 
 mod choose;
 mod diversify;
@@ -29,6 +30,7 @@ pub use memory::{LegAsk, LegMemory};
 pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
+pub use refine::RefineConfig;
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,
     Scope, TenantId, Version,

@@ -19,6 +19,8 @@ use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
 use crate::query::{Query, SearchRequest};
 use crate::recall::{DENSE, KEYWORD, Legs, Recalled};
+use crate::refine::late::TokenMemory;
+use crate::refine::{refine, sink};
 use crate::rerank::rerank;
 
 /// Rounds of asking deeper: with four times the depth each, the last asks 64 times the first.
@@ -35,6 +37,7 @@ pub struct Retriever {
     models: CollectionModels,
     config: RetrieveConfig,
     memory: Option<Arc<dyn LegMemory>>,
+    tokens: TokenMemory,
 }
 
 /// The outcome of the rounds of recall.
@@ -48,12 +51,14 @@ impl Retriever {
     /// `Invalid` if a setting is out of range. Models are loaded when a search first needs them.
     pub fn new(store: Store, registry: Arc<Registry>, config: RetrieveConfig) -> Result<Self> {
         config.check()?;
+        let tokens = TokenMemory::new(config.refine.cache_bytes);
         Ok(Self {
             store,
             models: CollectionModels::new(Arc::clone(&registry)),
             registry,
             config,
             memory: None,
+            tokens,
         })
     }
 
@@ -127,6 +132,11 @@ impl Retriever {
         let mut timings = Timings::default();
         let Ranked { chosen, mut degraded, explain } = self.rank(scope, query, &mut timings).await?;
         let mut hits = chosen.passages;
+        if query.refine.is_on() {
+            let embedder = self.models.embedder(&self.store, scope).await;
+            let lost = refine(&query.refine, embedder, &self.tokens, &query.text, &mut hits, &mut timings).await;
+            degraded.extend(lost);
+        }
         degraded.extend(self.rerank(query, &mut hits, &mut timings).await);
         if let Some(lambda) = query.mmr {
             let stage = Instant::now();
@@ -204,14 +214,8 @@ impl Retriever {
             }
             Err(error) => Some(Degraded { leg: "rerank".to_owned(), reason: error.to_string() }),
         };
-        if degraded.is_none()
-            && let (Some(last), Some(first)) = (head.last(), tail.first())
-        {
-            // What was not read keeps its order below what was, on the reranker's scale.
-            let (lowest, highest) = (last.score.next_down(), first.score);
-            for passage in tail {
-                passage.score = lowest - (highest - passage.score);
-            }
+        if degraded.is_none() {
+            sink(head, tail);
         }
         timings.add("rerank", stage);
         degraded
@@ -267,7 +271,8 @@ impl Query {
     fn pool(&self) -> usize {
         let reranked = self.rerank.as_ref().map_or(0, |settings| settings.candidates);
         let picked = self.mmr.map_or(self.k, |_| self.k.saturating_mul(MMR_POOL));
-        picked.max(reranked)
+        let refined = if self.refine.is_on() { self.refine.candidates } else { 0 };
+        picked.max(reranked).max(refined)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, withi
 use crate::context::NeighbourConfig;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
+use crate::refine::RefineConfig;
 
 /// Longest query text, in bytes as received.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
@@ -120,6 +121,8 @@ pub struct Overrides {
     pub missing: Option<Missing>,
     /// See [`RetrieveConfig::depth`].
     pub depth: Option<usize>,
+    /// See [`RetrieveConfig::refine`]; its `cache_bytes` is the operator's.
+    pub refine: Option<RefineConfig>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
@@ -146,6 +149,7 @@ pub(crate) struct Query {
     pub(crate) collapse_duplicates: bool,
     pub(crate) per_document: Option<usize>,
     pub(crate) mmr: Option<f32>,
+    pub(crate) refine: RefineConfig,
     pub(crate) rerank: Option<RerankConfig>,
 }
 
@@ -179,6 +183,8 @@ impl Query {
         if let Some(lambda) = mmr {
             check_mmr(lambda)?;
         }
+        let refine = overrides.refine.unwrap_or_else(|| config.refine.clone());
+        refine.check()?;
         if let Some(neighbours) = neighbours {
             neighbours.check()?;
         }
@@ -196,6 +202,7 @@ impl Query {
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
             per_document,
             mmr,
+            refine,
             rerank: config.rerank.clone().filter(|_| overrides.rerank != Some(false)),
         })
     }
