@@ -86,6 +86,17 @@ pub struct IndexEntry {
     pub keyword: KeywordEntry,
 }
 
+/// Some of the chunks in one language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LanguageSample {
+    /// ISO 639-1; `None` for chunks whose language is not known.
+    pub language: Option<String>,
+    /// Visible chunks in that language.
+    pub chunks: u64,
+    /// The sample, in an order that has nothing to do with the documents'.
+    pub keys: Vec<ChunkKey>,
+}
+
 /// What a purge removed for good.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Purged {
@@ -276,6 +287,18 @@ pub trait Catalog: Send + Sync + 'static {
         before: u32,
         after: u32,
     ) -> Result<Vec<StoredChunk>>;
+
+    // ---- what retrieval learns about a collection ---------------------------------------------------------------
+
+    /// Visible chunks spread over the collection, at most `per_language` of each language: languages by number of
+    /// chunks, most first, then by code. The same draw for the same chunks. Costs a look at every visible chunk's row.
+    async fn sample_chunks(&self, scope: &CollectionScope, per_language: u32) -> Result<Vec<LanguageSample>>;
+
+    /// The report that was kept last; opaque here.
+    async fn tuning(&self, scope: &CollectionScope) -> Result<Option<serde_json::Value>>;
+
+    /// Keeps a report in place of the former one. It goes with the collection.
+    async fn keep_tuning(&self, scope: &CollectionScope, report: serde_json::Value) -> Result<()>;
 
     // ---- sync, rebuild, verify ---------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ use roaring::RoaringTreemap;
 
 use self::connection::Database;
 use self::writer::Points;
-use super::{Accepted, Catalog, Change, IdempotencyKey, IndexEntry, IndexKind, Page, Purged};
+use super::{Accepted, Catalog, Change, IdempotencyKey, IndexEntry, IndexKind, LanguageSample, Page, Purged};
 use crate::clock::Clock;
 use crate::document::{
     ChunkId, ChunkKey, Collection, CollectionName, ContentHash, Document, DocumentId, DocumentKey,
@@ -39,6 +39,7 @@ mod queries;
 mod scoped;
 mod store;
 mod text;
+mod tuning;
 mod versions;
 mod writer;
 
@@ -318,6 +319,21 @@ impl Catalog for SqliteCatalog {
     ) -> Result<Vec<StoredChunk>> {
         let (scope, around) = (scope.clone(), queries::around(ordinal, before, after));
         read!(self, queries::neighbours(scope, document, version, around))
+    }
+
+    async fn sample_chunks(&self, scope: &CollectionScope, per_language: u32) -> Result<Vec<LanguageSample>> {
+        let scope = scope.clone();
+        read!(self, tuning::sample(scope, per_language))
+    }
+
+    async fn tuning(&self, scope: &CollectionScope) -> Result<Option<serde_json::Value>> {
+        let scope = scope.clone();
+        read!(self, tuning::get(scope))
+    }
+
+    async fn keep_tuning(&self, scope: &CollectionScope, report: serde_json::Value) -> Result<()> {
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, tuning::put(now, scope, report))
     }
 
     async fn last_seq(&self, scope: &CollectionScope) -> Result<Seq> {

@@ -14,12 +14,15 @@ mod indexes;
 mod jobs;
 #[path = "catalog/races.rs"]
 mod races;
+#[path = "catalog/tuning.rs"]
+mod tuning;
 
 pub(crate) use access::*;
 pub(crate) use documents::*;
 pub(crate) use indexes::*;
 pub(crate) use jobs::*;
 pub(crate) use races::*;
+pub(crate) use tuning::*;
 
 /// Hands every rule's name to a macro.
 macro_rules! rules {
@@ -73,6 +76,8 @@ macro_rules! rules {
             purge_waits_for_both_indexes,
             purge_takes_deleted_collections,
             purge_names_blobs_until_they_are_gone,
+            samples_are_of_visible_chunks_by_language,
+            a_report_about_a_collection_is_kept_and_replaced,
             a_sound_catalog_has_no_damage,
         }
     };

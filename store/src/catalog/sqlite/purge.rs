@@ -140,6 +140,7 @@ async fn leftovers(connection: &mut SqliteConnection, now: i64) -> Result<()> {
             "DELETE FROM changes WHERE collection_key = ?",
             "DELETE FROM idempotency WHERE collection_key = ?",
             "DELETE FROM index_states WHERE collection_key = ?",
+            "DELETE FROM tuning WHERE collection_key = ?",
             "DELETE FROM collections WHERE key = ?",
         ] {
             sqlx::query(statement)
