@@ -37,7 +37,16 @@ struct Note {
 ///
 /// Empty documents count and are never found; any other failure is an error, since the figures would be about another
 /// collection than the dataset's. Of documents that are in a collection already, every judged one must be there.
+///
+/// Retrieval has learned from the documents when this returns, as it would have with a user's.
 pub async fn index(engine: &Engine, dataset: &Dataset, progress: &(dyn Fn(u64) + Sync)) -> Result<Indexed> {
+    let indexed = documents(engine, dataset, progress).await?;
+    let learned = engine.retriever.learn_if_stale(&engine.collection).await;
+    learned.map_err(|e| EvalError::engine("learning from the documents", e))?;
+    Ok(indexed)
+}
+
+async fn documents(engine: &Engine, dataset: &Dataset, progress: &(dyn Fn(u64) + Sync)) -> Result<Indexed> {
     if matches!(dataset.documents, Documents::Indexed) {
         return judged_are_there(engine, dataset).await;
     }

@@ -21,6 +21,9 @@ pub struct RetrieveConfig {
     pub max_depth: usize,
     /// How the legs' lists become one.
     pub fusion: Fusion,
+    /// Whether the dense leg's weight follows what was learned from the collection's own documents; see
+    /// [`crate::tuning`].
+    pub self_tuning: bool,
     /// What convex fusion takes for a chunk that a leg did not list; true scores change nDCG@10 by less than a point on
     /// Cranfield and CACM.
     pub missing: Missing,
@@ -66,6 +69,7 @@ impl Default for RetrieveConfig {
             depth: 500,
             max_depth: 16_000,
             fusion: Fusion::default(),
+            self_tuning: true,
             missing: Missing::default(),
             collapse_duplicates: true,
             per_document: None,

@@ -30,6 +30,10 @@ pub struct Explain {
     pub mode: Mode,
     /// How they were fused.
     pub fusion: Fusion,
+    /// What the configured weight of the dense leg was multiplied with for this query, as learned from the collection;
+    /// absent where nothing was learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<f64>,
     /// See [`Missing`].
     pub missing: Missing,
     /// Hits asked from each leg in the last round.
@@ -188,6 +192,7 @@ pub(crate) fn of_query(query: &Query) -> Explain {
         query: query.text.clone(),
         mode: query.mode,
         fusion: query.fusion,
+        trust: query.trust,
         missing: query.missing,
         depth: query.depth,
         rounds: 0,

@@ -14,6 +14,7 @@ pub mod passage;
 pub mod pipeline;
 pub mod query;
 pub mod refine;
+pub mod tuning;
 
 mod choose;
 mod diversify;
@@ -31,6 +32,7 @@ pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
 pub use refine::RefineConfig;
+pub use tuning::{LanguageTuning, Tuning};
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,
     Scope, TenantId, Version,

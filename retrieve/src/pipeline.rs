@@ -17,11 +17,12 @@ use crate::fuse::fuse;
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
-use crate::query::{Query, SearchRequest};
+use crate::query::{Mode, Query, SearchRequest};
 use crate::recall::{DENSE, KEYWORD, Legs, Recalled};
 use crate::refine::late::TokenMemory;
 use crate::refine::{refine, sink};
 use crate::rerank::rerank;
+use crate::tuning::{self, Tuning, Tunings};
 
 /// Rounds of asking deeper: with four times the depth each, the last asks 64 times the first.
 const MAX_ROUNDS: usize = 4;
@@ -38,6 +39,7 @@ pub struct Retriever {
     config: RetrieveConfig,
     memory: Option<Arc<dyn LegMemory>>,
     tokens: TokenMemory,
+    tunings: Tunings,
 }
 
 /// The outcome of the rounds of recall.
@@ -59,6 +61,7 @@ impl Retriever {
             config,
             memory: None,
             tokens,
+            tunings: Tunings::default(),
         })
     }
 
@@ -77,8 +80,8 @@ impl Retriever {
     /// request, `NotFound` for the collection, `Conflict` for another embedder, `Unavailable` or `Timeout` when no leg
     /// could answer.
     pub async fn search(&self, scope: &CollectionScope, request: SearchRequest) -> Result<SearchResponse> {
-        let query = Query::of(request, &self.config)?;
-        self.run(scope, &query).await
+        let mut query = Query::of(request, &self.config)?;
+        self.run(scope, &mut query).await
     }
 
     /// The best passage of each of at most `depth` (1–10 000) documents, best first: a document's score is its best
@@ -91,14 +94,14 @@ impl Retriever {
         depth: usize,
     ) -> Result<SearchResponse> {
         within("depth in documents", depth as u64, 1, MAX_DOCUMENTS as u64)?;
-        let query = Query {
+        let mut query = Query {
             k: depth,
             per_document: Some(1),
             collapse_duplicates: false,
             mmr: None,
             ..Query::of(request, &self.config)?
         };
-        self.run(scope, &query).await
+        self.run(scope, &mut query).await
     }
 
     /// Those of the chunks that are visible under the scope, in the order asked, each once.
@@ -127,9 +130,62 @@ impl Retriever {
         Ok(self.store.catalog.text(scope, document).await?.1)
     }
 
-    async fn run(&self, scope: &CollectionScope, query: &Query) -> Result<SearchResponse> {
+    /// What was learned about the collection, if anything yet.
+    pub async fn tuning(&self, scope: &CollectionScope) -> Result<Option<Arc<Tuning>>> {
+        self.tunings.get(self.store.catalog.as_ref(), scope).await
+    }
+
+    /// Learns from the collection's documents anew and keeps what was learned. Takes seconds. The scope's access decides
+    /// which documents are looked at: meant for the tenant's own authority.
+    pub async fn learn(&self, scope: &CollectionScope) -> Result<Arc<Tuning>> {
+        let (_, collection) = self.store.catalog.collection(scope.scope(), scope.name()).await?;
+        let tuning = tuning::learn(&self.store, &self.models, scope, collection.chunks).await?;
+        let report = serde_json::to_value(&tuning).map_err(|error| {
+            RetrieveError::new(ErrorKind::Internal, "what was learned can't be written as JSON").with_source(error)
+        })?;
+        self.store.catalog.keep_tuning(scope, report).await?;
+        let tuning = Arc::new(tuning);
+        self.tunings.remember(scope.key(), Some(Arc::clone(&tuning)));
+        Ok(tuning)
+    }
+
+    /// Learns if self-tuning is on and the collection has doubled or halved since the last time; `None` otherwise.
+    pub async fn learn_if_stale(&self, scope: &CollectionScope) -> Result<Option<Arc<Tuning>>> {
+        if !self.config.self_tuning {
+            return Ok(None);
+        }
+        let (_, collection) = self.store.catalog.collection(scope.scope(), scope.name()).await?;
+        match self.tuning(scope).await? {
+            Some(tuning) if !tuning.is_stale(collection.chunks) => Ok(None),
+            None if collection.chunks == 0 => Ok(None),
+            _ => self.learn(scope).await.map(Some),
+        }
+    }
+
+    /// Lets the dense leg have the weight that it earned in this collection and the query's language. What was learned
+    /// is a refinement: where it can't be read, the configured weight stands.
+    async fn tune(&self, scope: &CollectionScope, query: &mut Query) {
+        if !query.self_tuning || query.mode != Mode::Hybrid {
+            return;
+        }
+        match self.tuning(scope).await {
+            Ok(Some(tuning)) => {
+                let trust = tuning.trust(&query.text);
+                query.trust = Some(trust);
+                query.fusion = query.fusion.with_weight(query.fusion.weight() * trust);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what was learned can't be read");
+            }
+        }
+    }
+
+    async fn run(&self, scope: &CollectionScope, query: &mut Query) -> Result<SearchResponse> {
         let start = Instant::now();
         let mut timings = Timings::default();
+        self.tune(scope, query).await;
+        let query = &*query;
         let Ranked { chosen, mut degraded, explain } = self.rank(scope, query, &mut timings).await?;
         let mut hits = chosen.passages;
         if query.refine.is_on() {

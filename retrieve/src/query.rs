@@ -115,8 +115,10 @@ impl SearchRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Overrides {
-    /// See [`RetrieveConfig::fusion`].
+    /// See [`RetrieveConfig::fusion`]. A weight given here is used as it is, whatever was learned about the collection.
     pub fusion: Option<Fusion>,
+    /// See [`RetrieveConfig::self_tuning`].
+    pub self_tuning: Option<bool>,
     /// See [`RetrieveConfig::missing`].
     pub missing: Option<Missing>,
     /// See [`RetrieveConfig::depth`].
@@ -143,6 +145,9 @@ pub(crate) struct Query {
     pub(crate) explain: bool,
     pub(crate) neighbours: Option<NeighbourConfig>,
     pub(crate) fusion: Fusion,
+    pub(crate) self_tuning: bool,
+    /// What the dense leg's weight was multiplied with.
+    pub(crate) trust: Option<f64>,
     pub(crate) missing: Missing,
     pub(crate) depth: usize,
     pub(crate) max_depth: usize,
@@ -196,6 +201,8 @@ impl Query {
             explain,
             neighbours,
             fusion,
+            self_tuning: overrides.self_tuning.unwrap_or(config.self_tuning && overrides.fusion.is_none()),
+            trust: None,
             missing: overrides.missing.unwrap_or(config.missing),
             depth,
             max_depth: config.max_depth,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
+use wellspring_retrieve::Tuning;
 use wellspring_store::catalog::IndexKind;
 use wellspring_store::{CollectionName, CollectionScope, sync};
 
@@ -34,6 +35,14 @@ pub(crate) enum Collection {
     },
     /// Show a collection, its model and its indexes
     Show {
+        /// The collection
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Learn from the documents how far the collection's vectors can be trusted, as happens by itself when it doubles
+    Tune {
         /// The collection
         name: String,
         /// Print JSON
@@ -85,6 +94,7 @@ impl Collection {
                 Ok(Outcome::Good)
             }
             Self::Show { name, json } => show(&app, &name, Printer { json }).await,
+            Self::Tune { name, json } => tune(&app, &name, Printer { json }).await,
             Self::Rebuild { name, index } => rebuild(&app, &name, index).await,
             Self::Delete { name, yes } => {
                 let scope = open(&app, &name).await?;
@@ -124,7 +134,8 @@ async fn show(app: &App, name: &str, printer: Printer) -> anyhow::Result<Outcome
     let scope = open(app, name).await?;
     let (_, collection) = app.store.catalog.collection(scope.scope(), scope.name()).await?;
     let stats = app.store.indexes.stats(&scope).await?;
-    printer.document(&json!({ "collection": collection, "indexes": stats }))?;
+    let tuning = app.retriever.tuning(&scope).await?;
+    printer.document(&json!({ "collection": collection, "indexes": stats, "tuning": tuning }))?;
     printer.line(format_args!(
         "{}: {} documents, {} chunks, made {}",
         collection.name, collection.documents, collection.chunks, collection.created_at
@@ -140,7 +151,37 @@ async fn show(app: &App, name: &str, printer: Printer) -> anyhow::Result<Outcome
         stats.vector.reason
     ))?;
     printer.line(format_args!("keyword index: {} entries", stats.keyword_entries))?;
+    match tuning {
+        Some(tuning) => learned(&tuning, &printer)?,
+        None => printer.line("nothing was learned about it yet")?,
+    }
     Ok(Outcome::Good)
+}
+
+async fn tune(app: &App, name: &str, printer: Printer) -> anyhow::Result<Outcome> {
+    let scope = open(app, name).await?;
+    let tuning = app.retriever.learn(&scope).await?;
+    app.close().await?;
+    printer.document(&*tuning)?;
+    learned(&tuning, &printer)?;
+    Ok(Outcome::Good)
+}
+
+/// What was learned, a line per language.
+fn learned(tuning: &Tuning, printer: &Printer) -> anyhow::Result<()> {
+    if tuning.languages.is_empty() {
+        printer.line("too few chunks to learn from")?;
+    }
+    for of in &tuning.languages {
+        printer.line(format_args!(
+            "{}: vectors agree with words on {:.0} % of {} chunks looked at; their weight is multiplied with {:.2}",
+            of.language.as_deref().unwrap_or("unknown language"),
+            of.agreement * 100.0,
+            of.sampled,
+            of.trust
+        ))?;
+    }
+    Ok(())
 }
 
 async fn rebuild(app: &App, name: &str, index: IndexFlag) -> anyhow::Result<Outcome> {

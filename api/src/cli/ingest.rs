@@ -31,12 +31,12 @@ impl Ingest {
     pub(crate) async fn run(self, app: App) -> anyhow::Result<Outcome> {
         let printer = Printer { json: self.json };
         let name = CollectionName::new(self.collection.collection)?;
-        let scope = app.ensure_collection(&local_scope(), &name).await?;
+        let collection = app.ensure_collection(&local_scope(), &name).await?;
         let workers = app.ingestor.start(app.config.ingest.workers);
         let started = Instant::now();
         let bar = printer.progress(None, "files");
         let mut summary = Summary::default();
-        let mut reports = std::pin::pin!(app.ingestor.ingest_paths(scope, self.paths).await?);
+        let mut reports = std::pin::pin!(app.ingestor.ingest_paths(collection.clone(), self.paths).await?);
         while let Some(report) = reports.next().await {
             bar.inc(1);
             bar.set_message(report.path.clone());
@@ -47,6 +47,10 @@ impl Ingest {
             }
         }
         bar.finish_and_clear();
+        // Not learning costs a little quality in some languages, never a document: it is no failure of the ingest.
+        if let Err(error) = app.retriever.learn_if_stale(&collection).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "nothing was learned from the documents");
+        }
         workers.shutdown(Duration::from_secs(10)).await;
         app.close().await?;
         printer.record(&json!({ "summary": summary, "seconds": started.elapsed().as_secs_f64() }))?;

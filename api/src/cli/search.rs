@@ -109,6 +109,11 @@ fn explain_hit(explain: &HitExplain) -> Vec<String> {
         let normalized = leg.normalized.map(|n| format!(", normalised {n:+.3}")).unwrap_or_default();
         lines.push(format!("{name:<8} {rank}{score}{normalized}"));
     }
+    for (name, value) in [("late", explain.late), ("nearness", explain.proximity)] {
+        if let Some(value) = value {
+            lines.push(format!("{name:<8} {value:.4}"));
+        }
+    }
     if let Some(score) = explain.rerank {
         lines.push(format!("rerank   {score:.4}"));
     }
@@ -143,6 +148,9 @@ fn explain_search(explain: &Explain, timings: &Timings) -> Vec<String> {
         explain.rounds,
         explain.fused
     )];
+    if let Some(trust) = explain.trust {
+        lines.push(format!("the collection's own documents gave the vectors {trust:.2} of their weight"));
+    }
     if let Some(index) = &explain.vector_index {
         lines.push(format!("vector index {} ({}): {}", index.engine, index.quantization, index.reason));
     }

@@ -14,6 +14,9 @@ use crate::app::App;
 /// The last part of the time at shutdown, for streams that are cut to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How often collections are looked at for having grown.
+const LEARNING: Duration = Duration::from_secs(60);
+
 /// Binds a loopback address; port 0 takes a free one. Any other address is refused, since nothing would ask who calls.
 pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
     let addresses: Vec<_> = tokio::net::lookup_host(address)
@@ -47,6 +50,7 @@ pub(crate) async fn serve(
     }
     let workers = app.ingestor.start(app.config.ingest.workers);
     let upkeep = tokio::spawn(metrics::upkeep(recorder));
+    let learning = tokio::spawn(learn(app.clone()));
     tracing::info!(%address, "serving");
 
     let asked = closing.clone();
@@ -67,9 +71,32 @@ pub(crate) async fn serve(
         }
     };
     upkeep.abort();
+    learning.abort();
     app.store.close().await.context("the indexes can't be closed")?;
     tracing::info!("stopped");
     served
+}
+
+/// Learns from collections that have grown, one after the other.
+async fn learn(app: App) {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + LEARNING, LEARNING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let collections = match app.store.catalog.all_collections().await {
+            Ok(collections) => collections,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the collections can't be listed");
+                continue;
+            }
+        };
+        for (scope, _) in collections {
+            if let Err(error) = app.retriever.learn_if_stale(&scope).await {
+                let (error, collection) = (&error as &dyn std::error::Error, scope.name().as_str());
+                tracing::warn!(error, collection, "nothing was learned from the documents");
+            }
+        }
+    }
 }
 
 /// Waits for requests in flight; cuts streams shortly before the end, and connections at it.

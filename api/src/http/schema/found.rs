@@ -140,6 +140,10 @@ pub(crate) struct HitExplain {
     dense: Option<LegScore>,
     /// Its standing by words, if that leg ran.
     keyword: Option<LegScore>,
+    /// Late interaction, −1 to 1, if it ran.
+    late: Option<f32>,
+    /// Nearness and order of the query's words, 0 to 1, if looked at.
+    proximity: Option<f32>,
     /// What the reranker gave, if it ran.
     rerank: Option<f32>,
 }
