@@ -76,6 +76,13 @@ RESULT_SETS ?= datasets/ostermere $(addprefix $(DATASETS)/,scifact cranfield cac
 results: setup build ## Measure every mode on every set: datasets/RESULTS.md, and the page target/results.html
 	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
 
+PLANTED ?= $(TARGET)/planted-identifiers
+.PHONY: identifiers
+identifiers: setup build ## Plant 5 000 identifiers in 20 000 passages and count those found among the first three hits
+	$(CARGO) run --locked --package wellspring-eval --example plant_identifiers -- $(PLANTED) 5000 \
+	  $(addprefix $(DATASETS)/,scifact cranfield cacm squad2 hotpotqa-100 xquad-en)
+	$(WELLSPRING) eval retrieval --dataset $(PLANTED) --mode all --measures hit@1,hit@3 --latency-queries 0
+
 .PHONY: measure-answers
 measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA
 	$(CARGO) build --locked --package wellspring-answer --example measure

@@ -13,6 +13,7 @@ pub mod label;
 pub mod legs;
 pub mod measure;
 pub mod metrics;
+pub mod overall;
 pub mod report;
 pub mod retrieval;
 pub mod run;

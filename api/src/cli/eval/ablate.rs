@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::json;
 use wellspring_eval::ablate::{Ablation, Row, Variant, ablation, matrix, variant};
 use wellspring_eval::compare::{ALPHA, System};
 use wellspring_eval::dataset::Dataset;
 use wellspring_eval::measure::ir_name;
+use wellspring_eval::overall::{Overall, overall};
 use wellspring_eval::retrieval::{RetrievalOptions, evaluate};
 use wellspring_eval::stats::shown_p;
 
@@ -53,17 +55,21 @@ impl Ablate {
         for folder in &self.also {
             datasets.push(Dataset::open(folder, self.set.split.as_deref())?);
         }
-        let mut ablations = Vec::new();
+        let (mut ablations, mut sets) = (Vec::new(), Vec::new());
         for dataset in &datasets {
             let bench = self.how.bench(global, dataset, &self.set.collection)?;
-            let ablation =
+            let (ablation, systems) =
                 Box::pin(of_dataset(&bench, dataset, &variants, &options, self.how.latency_queries, printer))
                     .await?;
             bench.close().await?;
             print(printer, &ablation)?;
             ablations.push(ablation);
+            sets.push(systems);
         }
-        printer.document(&ablations)?;
+        let compared: Vec<String> = COMPARED.iter().map(|name| (*name).to_owned()).collect();
+        let together = if sets.len() > 1 { overall(&sets, &compared, options.seed)? } else { Vec::new() };
+        print_overall(printer, &together, sets.len())?;
+        printer.document(&json!({ "datasets": ablations, "overall": together }))?;
         Ok(Outcome::Good)
     }
 }
@@ -76,7 +82,7 @@ pub(super) async fn of_dataset(
     options: &RetrievalOptions,
     latency_queries: usize,
     printer: Printer,
-) -> anyhow::Result<Ablation> {
+) -> anyhow::Result<(Ablation, Vec<System>)> {
     let (mut rows, mut systems) = (Vec::new(), Vec::new());
     let bar = printer.progress(Some(variants.len() as u64), "variants");
     for Variant { name, switches } in variants {
@@ -105,7 +111,34 @@ pub(super) async fn of_dataset(
     if !dataset.spans.is_empty() {
         measures.push(wellspring_eval::spans::name(5));
     }
-    Ok(ablation(dataset, rows, &systems, &measures, options.seed)?)
+    let ablation = ablation(dataset, rows, &systems, &measures, options.seed)?;
+    Ok((ablation, systems))
+}
+
+/// Every dataset counting the same.
+fn print_overall(printer: Printer, overall: &[Overall], sets: usize) -> anyhow::Result<()> {
+    if overall.is_empty() {
+        return Ok(());
+    }
+    let mut rows = table(["all together", "measure", "default", "variant", "difference", "p (Holm)", "worst set"]);
+    for variant in overall {
+        for (measure, together) in &variant.measures {
+            rows.add_row([
+                variant.name.clone(),
+                ir_name(measure),
+                format!("{:.4}", together.baseline),
+                format!("{:.4}", together.system),
+                format!("{:+.4}{}", together.difference, if together.p_holm < ALPHA { " *" } else { "" }),
+                shown_p(together.p_holm),
+                format!("{:+.4}", together.worst),
+            ]);
+        }
+    }
+    printer.line(rows)?;
+    Ok(printer.line(format_args!(
+        "means over {sets} datasets, each counting the same; stratified paired randomisation, Holm's correction; \
+         * significant at {ALPHA}"
+    ))?)
 }
 
 fn print(printer: Printer, ablation: &Ablation) -> anyhow::Result<()> {
