@@ -12,6 +12,8 @@ pub(crate) mod fixture;
 mod indexes;
 #[path = "catalog/jobs.rs"]
 mod jobs;
+#[path = "catalog/names.rs"]
+mod names;
 #[path = "catalog/races.rs"]
 mod races;
 
@@ -19,6 +21,7 @@ pub(crate) use access::*;
 pub(crate) use documents::*;
 pub(crate) use indexes::*;
 pub(crate) use jobs::*;
+pub(crate) use names::*;
 pub(crate) use races::*;
 
 /// Hands every rule's name to a macro.
@@ -73,6 +76,9 @@ macro_rules! rules {
             purge_waits_for_both_indexes,
             purge_takes_deleted_collections,
             purge_names_blobs_until_they_are_gone,
+            names_follow_the_visible_version,
+            names_respect_every_wall,
+            names_of_many_lead_nowhere,
             a_sound_catalog_has_no_damage,
         }
     };
