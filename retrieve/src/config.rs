@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
+use crate::hop::LinksConfig;
 
 /// Settings of retrieval. Every default is what measured best or costs nothing; see each field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct RetrieveConfig {
     /// What convex fusion takes for a chunk that a leg did not list; true scores change nDCG@10 by less than a point on
     /// Cranfield and CACM.
     pub missing: Missing,
+    /// Documents that the best passages mention join the candidates.
+    pub links: LinksConfig,
     /// Hits whose text equals a better hit's are left out.
     pub collapse_duplicates: bool,
     /// Most hits of one document; `None` for no limit.
@@ -64,6 +67,7 @@ impl Default for RetrieveConfig {
             max_depth: 16_000,
             fusion: Fusion::default(),
             missing: Missing::default(),
+            links: LinksConfig::default(),
             collapse_duplicates: true,
             per_document: None,
             mmr: None,
@@ -79,6 +83,7 @@ impl RetrieveConfig {
         within("max_depth", self.max_depth as u64, 1, 100_000)?;
         within("depth", self.depth as u64, 1, self.max_depth as u64)?;
         check_fusion(self.fusion)?;
+        self.links.check()?;
         if let Some(cap) = self.per_document {
             within("per_document", cap as u64, 1, 1_000)?;
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use wellspring_store::ChunkId;
 
 use crate::fuse::{Fused, Fusion, LegList, LegScore, Missing, Spread};
+use crate::hop::{LinkExplain, LinksExplain};
 use crate::query::{Mode, Query};
 
 /// Most left-out chunks that are named one by one; the counts are always whole.
@@ -43,8 +44,11 @@ pub struct Explain {
     pub vector_index: Option<VectorEngine>,
     /// The legs that ran.
     pub legs: Vec<LegExplain>,
-    /// Chunks in the fused ranking.
+    /// Chunks in the fused ranking, those that links added included.
     pub fused: usize,
+    /// What following links did; absent if that stage did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<LinksExplain>,
     /// How many chunks were left out, by reason: `not_visible`, `duplicate`, `per_document`.
     pub dropped: BTreeMap<&'static str, usize>,
     /// The first of them that the scope may know of.
@@ -92,9 +96,9 @@ pub struct DroppedHit {
 /// How one hit came about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HitExplain {
-    /// Place after fusion, from 1, before anything was left out.
+    /// Place after fusion and links, from 1, before anything was left out.
     pub fused_rank: usize,
-    /// The fused score.
+    /// The fused score, with what links added.
     pub fused: f32,
     /// Its standing by meaning; absent if that leg did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +106,9 @@ pub struct HitExplain {
     /// Its standing by words; absent if that leg did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyword: Option<LegScore>,
+    /// What mentions it, and what that added to the fused score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkExplain>,
     /// What the reranker gave; absent if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<f32>,
@@ -114,6 +121,7 @@ impl HitExplain {
             fused: fused.score,
             dense: fused.dense,
             keyword: fused.keyword,
+            links: Vec::new(),
             rerank: None,
         }
     }
@@ -187,6 +195,7 @@ pub(crate) fn of_query(query: &Query) -> Explain {
         vector_index: None,
         legs: Vec::new(),
         fused: 0,
+        links: None,
         dropped: BTreeMap::new(),
         dropped_hits: Vec::new(),
     }

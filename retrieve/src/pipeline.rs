@@ -13,7 +13,8 @@ use crate::context::contexts;
 use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::explain::{self, Degraded, Explain, Timings};
-use crate::fuse::fuse;
+use crate::fuse::{Fused, fuse};
+use crate::hop::{Followed, Hop};
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
@@ -166,13 +167,15 @@ impl Retriever {
                 (Err(error), _) => return Err(error),
             };
             let stage = Instant::now();
-            let fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
+            let mut fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
             timings.add("fuse", stage);
+            let links = self.follow_links(scope, query, &legs, &mut fused, timings).await?;
             let stage = Instant::now();
-            let chosen = choose(catalog, scope, query, &fused, want).await?;
+            let mut chosen = choose(catalog, scope, query, &fused, want).await?;
             timings.add("join", stage);
             if let Some(report) = &mut report {
                 describe(report, &recalled, &chosen, fused.len());
+                report.links = links.map(|followed| followed.told_to(&mut chosen.passages));
                 (report.depth, report.rounds, report.candidates) = (depth, round, legs.candidates());
             }
             let enough = chosen.passages.len() >= want || recalled.exhausted();
@@ -188,6 +191,23 @@ impl Retriever {
             depth = depth.saturating_mul(4).min(deepest);
         }
         Err(RetrieveError::new(ErrorKind::Internal, "the rounds of recall ended without a result"))
+    }
+
+    /// `None` where links are not followed.
+    async fn follow_links(
+        &self,
+        scope: &CollectionScope,
+        query: &Query,
+        legs: &Legs<'_>,
+        fused: &mut Vec<Fused>,
+        timings: &mut Timings,
+    ) -> Result<Option<Followed>> {
+        let wanted = query.links.as_ref().filter(|links| !links.except.contains(scope.name()));
+        let Some(settings) = wanted else { return Ok(None) };
+        let stage = Instant::now();
+        let followed = Hop { store: &self.store, scope, query, settings }.follow(legs, fused).await?;
+        timings.add("links", stage);
+        Ok(Some(followed))
     }
 
     async fn rerank(&self, query: &Query, hits: &mut [Passage], timings: &mut Timings) -> Option<Degraded> {

@@ -7,6 +7,7 @@ use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, withi
 use crate::context::NeighbourConfig;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
+use crate::hop::LinksConfig;
 
 /// Longest query text, in bytes as received.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
@@ -120,6 +121,8 @@ pub struct Overrides {
     pub missing: Option<Missing>,
     /// See [`RetrieveConfig::depth`].
     pub depth: Option<usize>,
+    /// See [`LinksConfig::enabled`].
+    pub links: Option<bool>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
@@ -141,6 +144,7 @@ pub(crate) struct Query {
     pub(crate) neighbours: Option<NeighbourConfig>,
     pub(crate) fusion: Fusion,
     pub(crate) missing: Missing,
+    pub(crate) links: Option<LinksConfig>,
     pub(crate) depth: usize,
     pub(crate) max_depth: usize,
     pub(crate) collapse_duplicates: bool,
@@ -191,6 +195,7 @@ impl Query {
             neighbours,
             fusion,
             missing: overrides.missing.unwrap_or(config.missing),
+            links: Some(config.links.clone()).filter(|links| overrides.links.unwrap_or(links.enabled)),
             depth,
             max_depth: config.max_depth,
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),

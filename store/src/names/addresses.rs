@@ -42,7 +42,9 @@ pub(super) fn of_link(target: &str, source: &str) -> Vec<String> {
         normal(place)
     } else if let Some(from_root) = place.strip_prefix('/') {
         match source.split_once("://") {
-            Some((_, rest)) => normal(&format!("{}/{from_root}", rest.split('/').next().unwrap_or_default())),
+            Some((scheme, rest)) => {
+                normal(&format!("{scheme}://{}/{from_root}", rest.split('/').next().unwrap_or_default()))
+            }
             None => normal(from_root),
         }
     } else {

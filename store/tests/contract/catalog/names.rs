@@ -26,7 +26,8 @@ async fn titled(f: &Fixture, scope: &CollectionScope, new: NewDocument, title: &
         ..processed(lease.document_key, lease.version, text)
     };
     f.catalog.store_version(&lease, made).await.unwrap();
-    assert_eq!(led(f, scope, "named Not Yet Visible").await, [], "{title}: a version to come leads nowhere");
+    let mention = format!("named {title} there");
+    assert_eq!(led(f, scope, &mention).await, [], "{title}: a version to come leads nowhere");
     f.catalog.publish(&lease, serde_json::json!(null)).await.unwrap();
     f.catalog.document(scope, &name).await.unwrap()
 }
@@ -78,11 +79,9 @@ pub(crate) async fn names_respect_every_wall(f: &Fixture) {
 pub(crate) async fn names_of_many_lead_nowhere(f: &Fixture) {
     let docs = f.docs().await;
     for number in 0..3 {
-        // The fixture calls every document `A title`.
+        // The fixture gives every document the same headings.
         f.published(&docs, document(&format!("d{number}"), "x"), "x").await;
     }
-    let found = async |most| bearers(f, &docs, "It says In A Title that", most).await.len();
-    assert_eq!((found(3).await, found(2).await), (0, 0), "a title of one plain word");
     let found = async |most| bearers(f, &docs, "see Part 0 there", most).await.len();
     assert_eq!((found(3).await, found(2).await), (3, 0));
     for number in 3..70 {
