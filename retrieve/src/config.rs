@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::boost::Boost;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
 use crate::hop::LinksConfig;
@@ -26,8 +27,13 @@ pub struct RetrieveConfig {
     pub missing: Missing,
     /// Documents that the best passages mention join the candidates.
     pub links: LinksConfig,
+    /// What moves hits by their metadata; none unless asked for.
+    pub boosts: Vec<Boost>,
     /// Hits whose text equals a better hit's are left out.
     pub collapse_duplicates: bool,
+    /// Hits that share this part of their three-word sequences with a better hit, 0.5 to 1, and hold the same numbers,
+    /// are left out; `None` is off.
+    pub near_duplicates: Option<f32>,
     /// Most hits of one document; `None` for no limit.
     pub per_document: Option<usize>,
     /// Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): 1 is relevance alone, 0 is novelty alone;
@@ -68,7 +74,9 @@ impl Default for RetrieveConfig {
             fusion: Fusion::default(),
             missing: Missing::default(),
             links: LinksConfig::default(),
+            boosts: Vec::new(),
             collapse_duplicates: true,
+            near_duplicates: None,
             per_document: None,
             mmr: None,
             rerank: None,
@@ -84,6 +92,8 @@ impl RetrieveConfig {
         within("depth", self.depth as u64, 1, self.max_depth as u64)?;
         check_fusion(self.fusion)?;
         self.links.check()?;
+        crate::boost::check(&self.boosts)?;
+        check_similarity(self.near_duplicates)?;
         if let Some(cap) = self.per_document {
             within("per_document", cap as u64, 1, 1_000)?;
         }
@@ -113,6 +123,16 @@ pub(crate) fn check_fusion(fusion: Fusion) -> Result<()> {
         )),
         Fusion::Convex { .. } => Ok(()),
         Fusion::Rrf { k } => within("fusion.k", u64::from(k), 1, 1_000),
+    }
+}
+
+pub(crate) fn check_similarity(threshold: Option<f32>) -> Result<()> {
+    match threshold {
+        Some(share) if !(0.5..=1.0).contains(&share) => Err(RetrieveError::new(
+            ErrorKind::Invalid,
+            format!("`near_duplicates` is {share}; it must be 0.5 (alike) to 1 (the same words)"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use wellspring_store::ChunkId;
 
+use crate::boost::BoostExplain;
 use crate::fuse::{Fused, Fusion, LegList, LegScore, Missing, Spread};
 use crate::hop::{LinkExplain, LinksExplain};
 use crate::query::{Mode, Query};
@@ -49,7 +50,8 @@ pub struct Explain {
     /// What following links did; absent if that stage did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links: Option<LinksExplain>,
-    /// How many chunks were left out, by reason: `not_visible`, `duplicate`, `per_document`.
+    /// How many chunks were left out, by reason: `not_visible`, `duplicate`, `near_duplicate`,
+    /// `per_document`.
     pub dropped: BTreeMap<&'static str, usize>,
     /// The first of them that the scope may know of.
     pub dropped_hits: Vec<DroppedHit>,
@@ -86,7 +88,7 @@ pub struct LegExplain {
 pub struct DroppedHit {
     /// The chunk.
     pub chunk_id: ChunkId,
-    /// `duplicate` or `per_document`.
+    /// `duplicate`, `near_duplicate` or `per_document`.
     pub reason: &'static str,
     /// The better hit it duplicates.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,9 +98,9 @@ pub struct DroppedHit {
 /// How one hit came about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HitExplain {
-    /// Place after fusion and links, from 1, before anything was left out.
+    /// Place after fusion, links and boosts, from 1, before anything was left out.
     pub fused_rank: usize,
-    /// The fused score, with what links added.
+    /// The fused score, with what links and boosts added.
     pub fused: f32,
     /// Its standing by meaning; absent if that leg did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +111,9 @@ pub struct HitExplain {
     /// What mentions it, and what that added to the fused score.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkExplain>,
+    /// What its metadata added to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boosts: Vec<BoostExplain>,
     /// What the reranker gave; absent if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<f32>,
@@ -122,6 +127,7 @@ impl HitExplain {
             dense: fused.dense,
             keyword: fused.keyword,
             links: Vec::new(),
+            boosts: Vec::new(),
             rerank: None,
         }
     }

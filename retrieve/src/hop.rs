@@ -18,16 +18,14 @@ use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 use wellspring_store::keyword::KeywordQuery;
 use wellspring_store::names::{Bearer, Mention, NameHash, NameKind, mentions};
-use wellspring_store::{
-    ChunkId, ChunkKey, CollectionName, CollectionScope, DocumentKey, Store, StoredChunk,
-};
+use wellspring_store::{ChunkId, ChunkKey, CollectionName, CollectionScope, DocumentKey, Store, StoredChunk};
 
 use crate::config::within;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::Fused;
-use crate::passage::Passage;
 use crate::query::Query;
 use crate::recall::Legs;
+use crate::scale::{Scale, sort};
 
 /// A plain word is a name where at most one chunk in this many holds it …
 const RARE_IN: u64 = 100;
@@ -47,9 +45,9 @@ pub struct LinksConfig {
     /// Best passages whose mentions are followed, 1 to 20.
     pub sources: usize,
     /// What a mentioned document gets of the normalised score of the passage that mentions it, 0 to 1.
-    pub discount: f32,
+    pub discount: f64,
     /// What a document gets whose title, file name or symbol the query holds, 0 to 1.
-    pub title_bonus: f32,
+    pub title_bonus: f64,
     /// A passage that leads to more documents than this is a list and followed nowhere; 1 to 200.
     pub max_links: usize,
     /// A name that more documents bear than this is nobody's in particular; 1 to 60.
@@ -134,18 +132,6 @@ pub(crate) struct Followed {
     pub(crate) raised: HashMap<ChunkKey, Vec<LinkExplain>>,
 }
 
-impl Followed {
-    /// Says to each passage that was raised what did it; the rest is the search's to say.
-    pub(crate) fn told_to(mut self, passages: &mut [Passage]) -> LinksExplain {
-        for passage in passages {
-            if let Some(explain) = &mut passage.explain {
-                explain.links = self.raised.remove(&passage.place.key).unwrap_or_default();
-            }
-        }
-        self.summary
-    }
-}
-
 /// The stage for one search.
 pub(crate) struct Hop<'a> {
     pub(crate) store: &'a Store,
@@ -158,28 +144,6 @@ pub(crate) struct Hop<'a> {
 struct Pull {
     bearer: Bearer,
     explain: LinkExplain,
-}
-
-/// The fused list's own scale.
-#[derive(Debug, Clone, Copy)]
-struct Scale {
-    lowest: f32,
-    unit: f32,
-}
-
-impl Scale {
-    /// `None` for an empty list. Where all scores are equal, each counts as 1.
-    fn of(fused: &[Fused]) -> Option<Self> {
-        let (highest, lowest) = (fused.first()?.score, fused.last()?.score);
-        Some(match highest > lowest {
-            true => Self { lowest, unit: highest - lowest },
-            false => Self { lowest: lowest - 1.0, unit: 1.0 },
-        })
-    }
-
-    fn normal(self, score: f32) -> f32 {
-        ((score - self.lowest) / self.unit).clamp(0.0, 1.0)
-    }
 }
 
 impl Hop<'_> {
@@ -217,7 +181,12 @@ impl Hop<'_> {
                 if bearer.kind.is_of_document() || bearer.kind == NameKind::Symbol {
                     pulls.entry(bearer.document).or_insert_with(|| Pull {
                         bearer: bearer.clone(),
-                        explain: explain(mention, bearer.kind, bearing.len(), self.settings.title_bonus),
+                        explain: explain(
+                            mention,
+                            bearer.kind,
+                            bearing.len(),
+                            self.settings.title_bonus as f32,
+                        ),
                     });
                 }
             }
@@ -237,10 +206,9 @@ impl Hop<'_> {
         summary.sources = sources.len();
         let texts: Vec<(String, String)> =
             sources.iter().map(|(chunk, _)| (chunk.text.clone(), chunk.source.clone())).collect();
-        let mentions: Vec<Vec<Mention>> = blocking(move || {
-            texts.iter().map(|(text, source)| mentions::in_text(text, source)).collect()
-        })
-        .await?;
+        let mentions: Vec<Vec<Mention>> =
+            blocking(move || texts.iter().map(|(text, source)| mentions::in_text(text, source)).collect())
+                .await?;
         summary.mentions += mentions.iter().map(Vec::len).sum::<usize>();
         let bearers = self.bearers(mentions.iter().flatten()).await?;
         let mut pulls: BTreeMap<DocumentKey, Pull> = BTreeMap::new();
@@ -261,7 +229,7 @@ impl Hop<'_> {
                 continue;
             }
             let outgoing = found.len();
-            let added = self.settings.discount * scale.normal(*score);
+            let added = self.settings.discount as f32 * scale.normal(*score);
             for (document, (mention, bearer, shared)) in found {
                 // Sources come best first, so that the first to mention a document gives it most.
                 pulls.entry(document).or_insert_with(|| Pull {
@@ -281,8 +249,7 @@ impl Hop<'_> {
     async fn sources(&self, fused: &[Fused]) -> Result<Vec<(StoredChunk, f32)>> {
         let top = &fused[..fused.len().min(2 * self.settings.sources + SPARE)];
         let keys: Vec<ChunkKey> = top.iter().map(|hit| hit.key).collect();
-        let chunks =
-            self.store.catalog.visible_chunks(self.scope, &keys, self.query.filter.as_ref()).await?;
+        let chunks = self.store.catalog.visible_chunks(self.scope, &keys, self.query.filter.as_ref()).await?;
         let mut chunks: HashMap<ChunkKey, StoredChunk> =
             chunks.into_iter().map(|chunk| (chunk.key, chunk)).collect();
         let visible = top.iter().filter_map(|hit| Some((chunks.remove(&hit.key)?, hit.score)));
@@ -334,7 +301,7 @@ impl Hop<'_> {
             followed.raised.entry(key).or_default().push(explain);
             raised += 1;
         }
-        fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
+        sort(fused);
         raised
     }
 }
@@ -381,15 +348,7 @@ async fn best_chunks(legs: &Legs<'_>, fused: &[Fused], pulls: &[Pull]) -> Vec<Op
 }
 
 fn explain(mention: &Mention, kind: NameKind, shared: usize, added: f32) -> LinkExplain {
-    LinkExplain {
-        from: None,
-        name: mention.text.clone(),
-        kind,
-        shared,
-        outgoing: None,
-        added,
-        joined: false,
-    }
+    LinkExplain { from: None, name: mention.text.clone(), kind, shared, outgoing: None, added, joined: false }
 }
 
 /// Tells words that can be names from those that everybody uses, by how many chunks hold them.

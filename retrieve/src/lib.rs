@@ -4,6 +4,7 @@
 //! under the caller's scope before anything leaves: what the scope may not see, what was deleted and what is not yet
 //! whole never appears. Needs no chat model.
 
+pub mod boost;
 pub mod config;
 pub mod context;
 pub mod error;
@@ -15,12 +16,16 @@ pub mod passage;
 pub mod pipeline;
 pub mod query;
 
+mod adjust;
 mod choose;
 mod diversify;
 mod models;
 mod recall;
 mod rerank;
+mod scale;
+mod similar;
 
+pub use boost::Boost;
 pub use config::{RerankConfig, RetrieveConfig};
 pub use context::NeighbourConfig;
 pub use error::{ErrorKind, Result, RetrieveError};

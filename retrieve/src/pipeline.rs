@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wellspring_models::registry::Registry;
+use wellspring_store::clock::{Clock, SystemClock};
 use wellspring_store::{ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
 
+use crate::adjust::adjust;
 use crate::choose::{Chosen, choose};
 use crate::config::{RetrieveConfig, within};
 use crate::context::contexts;
 use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::explain::{self, Degraded, Explain, Timings};
-use crate::fuse::{Fused, fuse};
-use crate::hop::{Followed, Hop};
+use crate::fuse::fuse;
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
@@ -36,6 +37,7 @@ pub struct Retriever {
     models: CollectionModels,
     config: RetrieveConfig,
     memory: Option<Arc<dyn LegMemory>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The outcome of the rounds of recall.
@@ -55,6 +57,7 @@ impl Retriever {
             registry,
             config,
             memory: None,
+            clock: Arc::new(SystemClock),
         })
     }
 
@@ -62,6 +65,12 @@ impl Retriever {
     #[must_use]
     pub fn with_memory(self, memory: Arc<dyn LegMemory>) -> Self {
         Self { memory: Some(memory), ..self }
+    }
+
+    /// Takes the time, which boosts by date compare with, from this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// The settings it runs with.
@@ -91,6 +100,7 @@ impl Retriever {
             k: depth,
             per_document: Some(1),
             collapse_duplicates: false,
+            near_duplicates: None,
             mmr: None,
             ..Query::of(request, &self.config)?
         };
@@ -169,13 +179,14 @@ impl Retriever {
             let stage = Instant::now();
             let mut fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
             timings.add("fuse", stage);
-            let links = self.follow_links(scope, query, &legs, &mut fused, timings).await?;
+            let now = self.clock.now();
+            let adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
             let stage = Instant::now();
             let mut chosen = choose(catalog, scope, query, &fused, want).await?;
             timings.add("join", stage);
             if let Some(report) = &mut report {
                 describe(report, &recalled, &chosen, fused.len());
-                report.links = links.map(|followed| followed.told_to(&mut chosen.passages));
+                adjusted.tell(report, &mut chosen.passages);
                 (report.depth, report.rounds, report.candidates) = (depth, round, legs.candidates());
             }
             let enough = chosen.passages.len() >= want || recalled.exhausted();
@@ -191,23 +202,6 @@ impl Retriever {
             depth = depth.saturating_mul(4).min(deepest);
         }
         Err(RetrieveError::new(ErrorKind::Internal, "the rounds of recall ended without a result"))
-    }
-
-    /// `None` where links are not followed.
-    async fn follow_links(
-        &self,
-        scope: &CollectionScope,
-        query: &Query,
-        legs: &Legs<'_>,
-        fused: &mut Vec<Fused>,
-        timings: &mut Timings,
-    ) -> Result<Option<Followed>> {
-        let wanted = query.links.as_ref().filter(|links| !links.except.contains(scope.name()));
-        let Some(settings) = wanted else { return Ok(None) };
-        let stage = Instant::now();
-        let followed = Hop { store: &self.store, scope, query, settings }.follow(legs, fused).await?;
-        timings.add("links", stage);
-        Ok(Some(followed))
     }
 
     async fn rerank(&self, query: &Query, hits: &mut [Passage], timings: &mut Timings) -> Option<Degraded> {

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wellspring_store::Filter;
 
-use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, within};
+use crate::boost::{self, Boost};
+use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, check_similarity, within};
 use crate::context::NeighbourConfig;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
@@ -123,10 +124,14 @@ pub struct Overrides {
     pub depth: Option<usize>,
     /// See [`LinksConfig::enabled`].
     pub links: Option<bool>,
+    /// See [`RetrieveConfig::boosts`].
+    pub boosts: Option<Vec<Boost>>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
     pub collapse_duplicates: Option<bool>,
+    /// See [`RetrieveConfig::near_duplicates`].
+    pub near_duplicates: Option<f32>,
     /// See [`RetrieveConfig::per_document`].
     pub per_document: Option<usize>,
     /// See [`RetrieveConfig::mmr`].
@@ -147,7 +152,9 @@ pub(crate) struct Query {
     pub(crate) links: Option<LinksConfig>,
     pub(crate) depth: usize,
     pub(crate) max_depth: usize,
+    pub(crate) boosts: Vec<Boost>,
     pub(crate) collapse_duplicates: bool,
+    pub(crate) near_duplicates: Option<f32>,
     pub(crate) per_document: Option<usize>,
     pub(crate) mmr: Option<f32>,
     pub(crate) rerank: Option<RerankConfig>,
@@ -183,6 +190,10 @@ impl Query {
         if let Some(lambda) = mmr {
             check_mmr(lambda)?;
         }
+        let boosts = overrides.boosts.unwrap_or_else(|| config.boosts.clone());
+        boost::check(&boosts)?;
+        let near_duplicates = overrides.near_duplicates.or(config.near_duplicates);
+        check_similarity(near_duplicates)?;
         if let Some(neighbours) = neighbours {
             neighbours.check()?;
         }
@@ -199,6 +210,8 @@ impl Query {
             depth,
             max_depth: config.max_depth,
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
+            boosts,
+            near_duplicates,
             per_document,
             mmr,
             rerank: config.rerank.clone().filter(|_| overrides.rerank != Some(false)),

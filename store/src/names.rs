@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn terms_lead_to_the_chunk_that_defines_them() {
-        let text = "Terms.\n\n**DQF** – data quality flag.\n\n**Night rate**: cheap hours.\n\n**Really** bold.";
+        let text =
+            "Terms.\n\n**DQF** – data quality flag.\n\n**Night rate**: cheap hours.\n\n**Really** bold.";
         let empty: &[String] = &[];
         let document = Described {
             id: "g",

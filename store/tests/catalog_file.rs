@@ -129,6 +129,7 @@ async fn damage_is_found_and_named() {
         ("UPDATE versions SET state = 'stored'", "marked stored"),
         ("UPDATE versions SET state = 'visible', key = 77", "refers to a row"),
         ("UPDATE versions SET first_chunk = 9", "instead of 2 from 9"),
+        ("DELETE FROM names WHERE kind = 0", "names instead of"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");

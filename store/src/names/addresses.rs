@@ -184,7 +184,11 @@ mod tests {
                 "http://o.example/p?q=1"
             ]
         );
-        assert!(links("no [link] here ]( nor\nthere").is_empty(), "{:?}", links("no [link] here ]( nor\nthere"));
+        assert!(
+            links("no [link] here ]( nor\nthere").is_empty(),
+            "{:?}",
+            links("no [link] here ]( nor\nthere")
+        );
     }
 
     #[test]

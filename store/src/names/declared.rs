@@ -7,28 +7,71 @@ const MAX_TERM_BYTES: usize = 80;
 
 /// Extensions of files in which a declaration is one.
 const CODE: &[&str] = &[
-    "c", "cc", "cpp", "cs", "cxx", "go", "h", "hpp", "java", "js", "jsx", "kt", "lua", "mjs", "php", "proto", "py",
-    "rb", "rs", "scala", "sql", "swift", "ts", "tsx", "vue", "zig",
+    "c", "cc", "cpp", "cs", "cxx", "go", "h", "hpp", "java", "js", "jsx", "kt", "lua", "mjs", "php", "proto",
+    "py", "rb", "rs", "scala", "sql", "swift", "ts", "tsx", "vue", "zig",
 ];
 
 /// Words that may stand before a declaring word.
 const BEFORE: &[&str] = &[
-    "abstract", "async", "const", "create", "data", "declare", "default", "export", "extern", "final", "inline",
-    "internal", "open", "or", "override", "partial", "private", "protected", "pub", "public", "replace", "sealed",
-    "static", "temp", "temporary", "unsafe", "virtual",
+    "abstract",
+    "async",
+    "const",
+    "create",
+    "data",
+    "declare",
+    "default",
+    "export",
+    "extern",
+    "final",
+    "inline",
+    "internal",
+    "open",
+    "or",
+    "override",
+    "partial",
+    "private",
+    "protected",
+    "pub",
+    "public",
+    "replace",
+    "sealed",
+    "static",
+    "temp",
+    "temporary",
+    "unsafe",
+    "virtual",
 ];
 
 /// Words that declare what follows.
 const DECLARING: &[&str] = &[
-    "class", "def", "enum", "fn", "fun", "func", "function", "interface", "macro_rules!", "message", "object",
-    "procedure", "protocol", "record", "service", "struct", "table", "trait", "type", "union", "view",
+    "class",
+    "def",
+    "enum",
+    "fn",
+    "fun",
+    "func",
+    "function",
+    "interface",
+    "macro_rules!",
+    "message",
+    "object",
+    "procedure",
+    "protocol",
+    "record",
+    "service",
+    "struct",
+    "table",
+    "trait",
+    "type",
+    "union",
+    "view",
 ];
 
 /// Whether the file's extension is that of a programming language.
 pub(super) fn is_code(address: &str) -> bool {
-    address.rsplit_once('.').is_some_and(|(_, extension)| {
-        CODE.iter().any(|code| extension.eq_ignore_ascii_case(code))
-    })
+    address
+        .rsplit_once('.')
+        .is_some_and(|(_, extension)| CODE.iter().any(|code| extension.eq_ignore_ascii_case(code)))
 }
 
 /// Terms in bold at the beginning of a line, followed by a dash or colon, each with the first byte of its line:

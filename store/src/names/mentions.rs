@@ -97,7 +97,8 @@ fn symbols(text: &str, found: &mut Found) {
         let written = is_identifier(name);
         let before = text[..start].chars().next_back();
         let after = text[start + name.len()..].chars().next();
-        let used = after == Some('(') || (before == Some('`') && matches!(after, Some('`' | '(' | ':' | '.')));
+        let used =
+            after == Some('(') || (before == Some('`') && matches!(after, Some('`' | '(' | ':' | '.')));
         if written || used {
             found.add(name, forms::symbol_hash(name), !written);
         }

@@ -127,11 +127,8 @@ pub(super) async fn store_version(
 }
 
 fn names_of(lease: &Lease, processed: &ProcessedDocument) -> Vec<Name> {
-    let chunks: Vec<(usize, usize, &[String])> = processed
-        .chunks
-        .iter()
-        .map(|chunk| (chunk.start, chunk.end, chunk.headings.as_slice()))
-        .collect();
+    let chunks: Vec<(usize, usize, &[String])> =
+        processed.chunks.iter().map(|chunk| (chunk.start, chunk.end, chunk.headings.as_slice())).collect();
     of_document(&Described {
         id: lease.document.id.as_str(),
         source: &lease.document.source,

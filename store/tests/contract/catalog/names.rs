@@ -48,13 +48,11 @@ pub(crate) async fn names_follow_the_visible_version(f: &Fixture) {
     assert_eq!(led(f, &docs, "named Not Yet Visible").await, []);
     assert_eq!(led(f, &docs, "as Another Name says").await, [(NameKind::Title, first.key)]);
     assert_eq!(led(f, &docs, "see Part 1 there").await, []);
-    assert_eq!(f.catalog.check().await.unwrap(), Vec::<String>::new());
 
     f.catalog.delete_document(&docs, &id("a")).await.unwrap();
     assert_eq!(led(f, &docs, "as Another Name says").await, []);
     f.flushed(&docs).await;
     f.catalog.purge(10).await.unwrap();
-    assert_eq!(f.catalog.check().await.unwrap(), Vec::<String>::new());
     assert_eq!(f.catalog.bearers(&docs, &[], 3).await.unwrap(), []);
 }
 
@@ -73,7 +71,6 @@ pub(crate) async fn names_respect_every_wall(f: &Fixture) {
     f.catalog.delete_collection(&docs).await.unwrap();
     assert_eq!(led(f, &ada, mention).await, []);
     while f.catalog.purge(10).await.unwrap().versions > 0 {}
-    assert_eq!(f.catalog.check().await.unwrap(), Vec::<String>::new());
 }
 
 pub(crate) async fn names_of_many_lead_nowhere(f: &Fixture) {
