@@ -72,7 +72,14 @@ fn identifier(number: usize, seeded: &mut Seeded) -> String {
         3 => format!("{}.{}.{m}", n % 40, n % 97),
         4 => {
             let (a, b) = (seeded.bits(), seeded.bits());
-            format!("{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0xfff, b & 0xffff_ffff_ffff)
+            format!(
+                "{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
+                a >> 32,
+                a >> 16 & 0xffff,
+                a & 0xfff,
+                b >> 48 & 0xfff,
+                b & 0xffff_ffff_ffff
+            )
         }
         5 => format!("{:012x}", seeded.bits() & 0xffff_ffff_ffff),
         6 => format!("/opt/kiln/run_{n}/stage-{m}.toml"),

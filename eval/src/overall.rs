@@ -94,9 +94,10 @@ mod tests {
     use crate::metrics::Scores;
 
     fn system(name: &str, values: &[f64]) -> System {
-        let per_query = values.iter().enumerate().map(|(query, value)| {
-            (format!("q{query:03}"), BTreeMap::from([("ndcg@10".to_owned(), *value)]))
-        });
+        let per_query = values
+            .iter()
+            .enumerate()
+            .map(|(query, value)| (format!("q{query:03}"), BTreeMap::from([("ndcg@10".to_owned(), *value)])));
         let scores = Scores {
             metrics: BTreeMap::from([("ndcg@10".to_owned(), mean(values))]),
             per_query: per_query.collect(),

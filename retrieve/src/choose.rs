@@ -29,7 +29,7 @@ pub(crate) async fn choose(
     fused: &[Fused],
     want: usize,
 ) -> Result<Chosen> {
-    let mut gate = Gate::new(query.collapse_duplicates, query.per_document);
+    let mut gate = Gate::new(query.collapse_duplicates, query.near_duplicates, query.per_document);
     let mut chosen = Chosen::default();
     let read = (want + want / 4 + 8).min(LARGEST_READ);
     for (part, hits) in fused.chunks(read).enumerate() {
@@ -50,6 +50,7 @@ pub(crate) async fn choose(
                     chosen.passages.push(Passage::of(chunk, hit.score, explain));
                 }
                 Err(Refusal::Duplicate(of)) => chosen.drops.name(chunk.id, "duplicate", Some(of)),
+                Err(Refusal::NearDuplicate(of)) => chosen.drops.name(chunk.id, "near_duplicate", Some(of)),
                 Err(Refusal::PerDocument) => chosen.drops.name(chunk.id, "per_document", None),
             }
         }

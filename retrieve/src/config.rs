@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::boost::Boost;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
+use crate::hop::LinksConfig;
 use crate::refine::RefineConfig;
 
 /// Settings of retrieval. Every default is what measured best or costs nothing; see each field.
@@ -27,8 +29,15 @@ pub struct RetrieveConfig {
     /// What convex fusion takes for a chunk that a leg did not list; true scores change nDCG@10 by less than a point on
     /// Cranfield and CACM.
     pub missing: Missing,
+    /// Documents that the best passages mention join the candidates.
+    pub links: LinksConfig,
+    /// What moves hits by their metadata; none unless asked for.
+    pub boosts: Vec<Boost>,
     /// Hits whose text equals a better hit's are left out.
     pub collapse_duplicates: bool,
+    /// Hits that share this part of their three-word sequences with a better hit, 0.5 to 1, and hold the same numbers,
+    /// are left out; `None` is off.
+    pub near_duplicates: Option<f32>,
     /// Most hits of one document; `None` for no limit.
     pub per_document: Option<usize>,
     /// Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): 1 is relevance alone, 0 is novelty alone;
@@ -71,7 +80,10 @@ impl Default for RetrieveConfig {
             fusion: Fusion::default(),
             self_tuning: true,
             missing: Missing::default(),
+            links: LinksConfig::default(),
+            boosts: Vec::new(),
             collapse_duplicates: true,
+            near_duplicates: None,
             per_document: None,
             mmr: None,
             refine: RefineConfig::default(),
@@ -87,6 +99,9 @@ impl RetrieveConfig {
         within("max_depth", self.max_depth as u64, 1, 100_000)?;
         within("depth", self.depth as u64, 1, self.max_depth as u64)?;
         check_fusion(self.fusion)?;
+        self.links.check()?;
+        crate::boost::check(&self.boosts)?;
+        check_similarity(self.near_duplicates)?;
         if let Some(cap) = self.per_document {
             within("per_document", cap as u64, 1, 1_000)?;
         }
@@ -120,6 +135,16 @@ pub(crate) fn check_fusion(fusion: Fusion) -> Result<()> {
     match fusion {
         Fusion::Convex { .. } => Ok(()),
         Fusion::Rrf { k, .. } => within("fusion.k", u64::from(k), 1, 1_000),
+    }
+}
+
+pub(crate) fn check_similarity(threshold: Option<f32>) -> Result<()> {
+    match threshold {
+        Some(share) if !(0.5..=1.0).contains(&share) => Err(RetrieveError::new(
+            ErrorKind::Invalid,
+            format!("`near_duplicates` is {share}; it must be 0.5 (alike) to 1 (the same words)"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use wellspring_store::{ChunkId, DocumentKey, StoredChunk};
 
+use crate::similar::Sketch;
+
 /// Why a chunk is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Its text equals that of this better hit.
     Duplicate(ChunkId),
+    /// It says nearly the same as this better hit.
+    NearDuplicate(ChunkId),
     /// Its document has enough hits.
     PerDocument,
 }
@@ -17,14 +21,23 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) struct Gate {
     collapse: bool,
+    similarity: Option<f32>,
     per_document: Option<usize>,
     texts: HashMap<String, ChunkId>,
+    sketches: Vec<(Sketch, ChunkId)>,
     documents: HashMap<DocumentKey, usize>,
 }
 
 impl Gate {
-    pub(crate) fn new(collapse: bool, per_document: Option<usize>) -> Self {
-        Self { collapse, per_document, texts: HashMap::new(), documents: HashMap::new() }
+    pub(crate) fn new(collapse: bool, similarity: Option<f32>, per_document: Option<usize>) -> Self {
+        Self {
+            collapse,
+            similarity,
+            per_document,
+            texts: HashMap::new(),
+            sketches: Vec::new(),
+            documents: HashMap::new(),
+        }
     }
 
     /// Lets the chunk in and remembers it, or says why not.
@@ -34,11 +47,20 @@ impl Gate {
         {
             return Err(Refusal::Duplicate(kept.clone()));
         }
+        let sketch = self.similarity.map(|threshold| (Sketch::of(&chunk.text), threshold));
+        if let Some((sketch, threshold)) = &sketch
+            && let Some((_, kept)) = self.sketches.iter().find(|(kept, _)| kept.is_like(sketch, *threshold))
+        {
+            return Err(Refusal::NearDuplicate(kept.clone()));
+        }
         let of_document = self.documents.entry(chunk.document_key).or_default();
         if self.per_document.is_some_and(|cap| *of_document >= cap) {
             return Err(Refusal::PerDocument);
         }
         *of_document += 1;
+        if let Some((sketch, _)) = sketch {
+            self.sketches.push((sketch, chunk.id.clone()));
+        }
         if self.collapse {
             self.texts.insert(chunk.text.trim().to_owned(), chunk.id.clone());
         }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use serde::Serialize;
 use wellspring_store::ChunkId;
 
+use crate::boost::BoostExplain;
 use crate::fuse::{Fused, Fusion, LegList, LegScore, Missing, Spread};
+use crate::hop::{LinkExplain, LinksExplain};
 use crate::query::{Mode, Query};
 
 /// Most left-out chunks that are named one by one; the counts are always whole.
@@ -47,9 +49,13 @@ pub struct Explain {
     pub vector_index: Option<VectorEngine>,
     /// The legs that ran.
     pub legs: Vec<LegExplain>,
-    /// Chunks in the fused ranking.
+    /// Chunks in the fused ranking, those that links added included.
     pub fused: usize,
-    /// How many chunks were left out, by reason: `not_visible`, `duplicate`, `per_document`.
+    /// What following links did; absent if that stage did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<LinksExplain>,
+    /// How many chunks were left out, by reason: `not_visible`, `duplicate`, `near_duplicate`,
+    /// `per_document`.
     pub dropped: BTreeMap<&'static str, usize>,
     /// The first of them that the scope may know of.
     pub dropped_hits: Vec<DroppedHit>,
@@ -86,7 +92,7 @@ pub struct LegExplain {
 pub struct DroppedHit {
     /// The chunk.
     pub chunk_id: ChunkId,
-    /// `duplicate` or `per_document`.
+    /// `duplicate`, `near_duplicate` or `per_document`.
     pub reason: &'static str,
     /// The better hit it duplicates.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,9 +102,9 @@ pub struct DroppedHit {
 /// How one hit came about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HitExplain {
-    /// Place after fusion, from 1, before anything was left out.
+    /// Place after fusion, links and boosts, from 1, before anything was left out.
     pub fused_rank: usize,
-    /// The fused score.
+    /// The fused score, with what links and boosts added.
     pub fused: f32,
     /// Its standing by meaning; absent if that leg did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +118,12 @@ pub struct HitExplain {
     /// Nearness and order of the query's words, 0 to 1; absent if it was not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proximity: Option<f32>,
+    /// What mentions it, and what that added to the fused score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkExplain>,
+    /// What its metadata added to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boosts: Vec<BoostExplain>,
     /// What the reranker gave; absent if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<f32>,
@@ -126,6 +138,8 @@ impl HitExplain {
             keyword: fused.keyword,
             late: None,
             proximity: None,
+            links: Vec::new(),
+            boosts: Vec::new(),
             rerank: None,
         }
     }
@@ -200,6 +214,7 @@ pub(crate) fn of_query(query: &Query) -> Explain {
         vector_index: None,
         legs: Vec::new(),
         fused: 0,
+        links: None,
         dropped: BTreeMap::new(),
         dropped_hits: Vec::new(),
     }

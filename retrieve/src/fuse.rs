@@ -166,7 +166,11 @@ fn alone(list: &LegList, make: impl Fn(ChunkKey, f32, LegScore) -> Fused) -> Vec
         .iter()
         .enumerate()
         .map(|(index, hit)| {
-            make(hit.key, hit.score, LegScore { rank: Some(index + 1), score: Some(hit.score), normalized: None })
+            make(
+                hit.key,
+                hit.score,
+                LegScore { rank: Some(index + 1), score: Some(hit.score), normalized: None },
+            )
         })
         .collect()
 }
@@ -219,9 +223,7 @@ impl<'a> Standings<'a> {
     fn standing(&self, key: ChunkKey) -> LegScore {
         match self.ranks.get(&key) {
             Some(&(rank, score)) => LegScore { rank: Some(rank), score: Some(score), normalized: None },
-            None => {
-                LegScore { rank: None, score: self.list.completed.get(&key).copied(), normalized: None }
-            }
+            None => LegScore { rank: None, score: self.list.completed.get(&key).copied(), normalized: None },
         }
     }
 
@@ -349,7 +351,8 @@ mod tests {
     #[test]
     fn a_true_score_replaces_the_minimum() {
         let dense = LegList { completed: HashMap::from([(ChunkKey(9), 0.5)]), ..list(&[(1, 0.8), (3, 0.2)]) };
-        let fused = fuse(Some(&dense), Some(&keyword(&[(9, 2.0), (1, 2.0)])), Fusion::default().with_weight(1.0));
+        let fused =
+            fuse(Some(&dense), Some(&keyword(&[(9, 2.0), (1, 2.0)])), Fusion::default().with_weight(1.0));
         let nine = fused.iter().find(|hit| hit.key.0 == 9).unwrap().dense.unwrap();
         assert_eq!((nine.rank, nine.score), (None, Some(0.5)));
         assert!(nine.normalized.unwrap().abs() < 1e-6);
@@ -357,8 +360,11 @@ mod tests {
 
     #[test]
     fn reciprocal_ranks_by_hand() {
-        let fused =
-            fuse(Some(&list(&[(1, 0.9), (2, 0.8)])), Some(&keyword(&[(2, 7.0)])), Fusion::Rrf { k: 60, weight: 0.5 });
+        let fused = fuse(
+            Some(&list(&[(1, 0.9), (2, 0.8)])),
+            Some(&keyword(&[(2, 7.0)])),
+            Fusion::Rrf { k: 60, weight: 0.5 },
+        );
         assert_eq!(order(&fused), [2, 1]);
         assert!((fused[0].score - (1.0 / 61.0 + 1.0 / 62.0)).abs() < 1e-7);
         assert!((fused[1].score - 1.0 / 61.0).abs() < 1e-7);
@@ -388,14 +394,8 @@ mod tests {
         };
         assert_eq!(normalized(Normalization::ZScore), [[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]);
         assert_eq!(normalized(Normalization::MinMax), [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]);
-        assert_eq!(
-            normalized(Normalization::TheoreticalMinMax),
-            [[1.0, 0.5], [0.6667, 1.0], [0.6667, 0.5]]
-        );
-        assert_eq!(
-            normalized(Normalization::Distribution),
-            [[0.6667, 0.3333], [0.0, 0.6667], [0.3333, 0.0]]
-        );
+        assert_eq!(normalized(Normalization::TheoreticalMinMax), [[1.0, 0.5], [0.6667, 1.0], [0.6667, 0.5]]);
+        assert_eq!(normalized(Normalization::Distribution), [[0.6667, 0.3333], [0.0, 0.6667], [0.3333, 0.0]]);
     }
 
     #[test]

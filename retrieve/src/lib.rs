@@ -4,11 +4,13 @@
 //! under the caller's scope before anything leaves: what the scope may not see, what was deleted and what is not yet
 //! whole never appears. Needs no chat model.
 
+pub mod boost;
 pub mod config;
 pub mod context;
 pub mod error;
 pub mod explain;
 pub mod fuse;
+pub mod hop;
 pub mod memory;
 pub mod passage;
 pub mod pipeline;
@@ -16,17 +18,22 @@ pub mod query;
 pub mod refine;
 pub mod tuning;
 
+mod adjust;
 mod choose;
 mod diversify;
 mod models;
 mod recall;
 mod rerank;
+mod scale;
+mod similar;
 
+pub use boost::Boost;
 pub use config::{RerankConfig, RetrieveConfig};
 pub use context::NeighbourConfig;
 pub use error::{ErrorKind, Result, RetrieveError};
 pub use explain::{Degraded, Explain, HitExplain, Timings};
 pub use fuse::{Fusion, Missing, Normalization};
+pub use hop::LinksConfig;
 pub use memory::{LegAsk, LegMemory};
 pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};

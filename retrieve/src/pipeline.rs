@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wellspring_models::registry::Registry;
+use wellspring_store::clock::{Clock, SystemClock};
 use wellspring_store::{ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
 
+use crate::adjust::adjust;
 use crate::choose::{Chosen, choose};
 use crate::config::{RetrieveConfig, within};
 use crate::context::contexts;
@@ -40,6 +42,7 @@ pub struct Retriever {
     memory: Option<Arc<dyn LegMemory>>,
     tokens: TokenMemory,
     tunings: Tunings,
+    clock: Arc<dyn Clock>,
 }
 
 /// The outcome of the rounds of recall.
@@ -62,6 +65,7 @@ impl Retriever {
             memory: None,
             tokens,
             tunings: Tunings::default(),
+            clock: Arc::new(SystemClock),
         })
     }
 
@@ -69,6 +73,12 @@ impl Retriever {
     #[must_use]
     pub fn with_memory(self, memory: Arc<dyn LegMemory>) -> Self {
         Self { memory: Some(memory), ..self }
+    }
+
+    /// Takes the time, which boosts by date compare with, from this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// The settings it runs with.
@@ -98,6 +108,7 @@ impl Retriever {
             k: depth,
             per_document: Some(1),
             collapse_duplicates: false,
+            near_duplicates: None,
             mmr: None,
             ..Query::of(request, &self.config)?
         };
@@ -141,7 +152,8 @@ impl Retriever {
         let (_, collection) = self.store.catalog.collection(scope.scope(), scope.name()).await?;
         let tuning = tuning::learn(&self.store, &self.models, scope, collection.chunks).await?;
         let report = serde_json::to_value(&tuning).map_err(|error| {
-            RetrieveError::new(ErrorKind::Internal, "what was learned can't be written as JSON").with_source(error)
+            RetrieveError::new(ErrorKind::Internal, "what was learned can't be written as JSON")
+                .with_source(error)
         })?;
         self.store.catalog.keep_tuning(scope, report).await?;
         let tuning = Arc::new(tuning);
@@ -190,7 +202,8 @@ impl Retriever {
         let mut hits = chosen.passages;
         if query.refine.is_on() {
             let embedder = self.models.embedder(&self.store, scope).await;
-            let lost = refine(&query.refine, embedder, &self.tokens, &query.text, &mut hits, &mut timings).await;
+            let lost =
+                refine(&query.refine, embedder, &self.tokens, &query.text, &mut hits, &mut timings).await;
             degraded.extend(lost);
         }
         degraded.extend(self.rerank(query, &mut hits, &mut timings).await);
@@ -232,13 +245,16 @@ impl Retriever {
                 (Err(error), _) => return Err(error),
             };
             let stage = Instant::now();
-            let fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
+            let mut fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
             timings.add("fuse", stage);
+            let now = self.clock.now();
+            let adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
             let stage = Instant::now();
-            let chosen = choose(catalog, scope, query, &fused, want).await?;
+            let mut chosen = choose(catalog, scope, query, &fused, want).await?;
             timings.add("join", stage);
             if let Some(report) = &mut report {
                 describe(report, &recalled, &chosen, fused.len());
+                adjusted.tell(report, &mut chosen.passages);
                 (report.depth, report.rounds, report.candidates) = (depth, round, legs.candidates());
             }
             let enough = chosen.passages.len() >= want || recalled.exhausted();

@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use wellspring_store::Filter;
 
-use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, within};
+use crate::boost::{self, Boost};
+use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, check_similarity, within};
 use crate::context::NeighbourConfig;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
+use crate::hop::LinksConfig;
 use crate::refine::RefineConfig;
 
 /// Longest query text, in bytes as received.
@@ -125,10 +127,16 @@ pub struct Overrides {
     pub depth: Option<usize>,
     /// See [`RetrieveConfig::refine`]; its `cache_bytes` is the operator's.
     pub refine: Option<RefineConfig>,
+    /// See [`LinksConfig::enabled`].
+    pub links: Option<bool>,
+    /// See [`RetrieveConfig::boosts`].
+    pub boosts: Option<Vec<Boost>>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
     pub collapse_duplicates: Option<bool>,
+    /// See [`RetrieveConfig::near_duplicates`].
+    pub near_duplicates: Option<f32>,
     /// See [`RetrieveConfig::per_document`].
     pub per_document: Option<usize>,
     /// See [`RetrieveConfig::mmr`].
@@ -149,9 +157,12 @@ pub(crate) struct Query {
     /// What the dense leg's weight was multiplied with.
     pub(crate) trust: Option<f64>,
     pub(crate) missing: Missing,
+    pub(crate) links: Option<LinksConfig>,
     pub(crate) depth: usize,
     pub(crate) max_depth: usize,
+    pub(crate) boosts: Vec<Boost>,
     pub(crate) collapse_duplicates: bool,
+    pub(crate) near_duplicates: Option<f32>,
     pub(crate) per_document: Option<usize>,
     pub(crate) mmr: Option<f32>,
     pub(crate) refine: RefineConfig,
@@ -190,6 +201,10 @@ impl Query {
         }
         let refine = overrides.refine.unwrap_or_else(|| config.refine.clone());
         refine.check()?;
+        let boosts = overrides.boosts.unwrap_or_else(|| config.boosts.clone());
+        boost::check(&boosts)?;
+        let near_duplicates = overrides.near_duplicates.or(config.near_duplicates);
+        check_similarity(near_duplicates)?;
         if let Some(neighbours) = neighbours {
             neighbours.check()?;
         }
@@ -204,9 +219,12 @@ impl Query {
             self_tuning: overrides.self_tuning.unwrap_or(config.self_tuning && overrides.fusion.is_none()),
             trust: None,
             missing: overrides.missing.unwrap_or(config.missing),
+            links: Some(config.links.clone()).filter(|links| overrides.links.unwrap_or(links.enabled)),
             depth,
             max_depth: config.max_depth,
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
+            boosts,
+            near_duplicates,
             per_document,
             mmr,
             refine,

@@ -153,6 +153,17 @@ impl<'a> Legs<'a> {
         Ok(())
     }
 
+    /// These chunks by the vector leg, best first; by the keyword leg where that one is not wanted or failed. Empty if
+    /// neither can say in time.
+    pub(crate) async fn order(&self, only: &RoaringTreemap) -> Vec<ChunkKey> {
+        let depth = only.len() as usize;
+        let list = match self.query.mode.wants_dense() && self.dense_failed.is_none() {
+            true => self.timed(self.dense(depth, Some(only))).await.0,
+            false => self.timed(self.keyword(depth, Some(only))).await.0,
+        };
+        list.map(|list| list.hits.into_iter().map(|hit| hit.key).collect()).unwrap_or_default()
+    }
+
     async fn dense(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
         self.remembered(DENSE, depth, only, self.ask_dense(depth, only)).await
     }

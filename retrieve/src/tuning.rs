@@ -264,7 +264,9 @@ mod tests {
         assert!(!tuning.is_stale(100) && !tuning.is_stale(199) && !tuning.is_stale(51));
         assert!(tuning.is_stale(200) && tuning.is_stale(50));
         assert!(Tuning { version: 0, ..tuning.clone() }.is_stale(100));
-        assert!(!Tuning { chunks: 0, ..tuning.clone() }.is_stale(0) || Tuning { chunks: 0, ..tuning }.is_stale(1));
+        assert!(
+            !Tuning { chunks: 0, ..tuning.clone() }.is_stale(0) || Tuning { chunks: 0, ..tuning }.is_stale(1)
+        );
     }
 
     #[test]

@@ -197,7 +197,10 @@ async fn bad_requests_name_their_limit() {
             overrides(Overrides { fusion: Some(Fusion::default().with_weight(1.5)), ..Overrides::default() }),
             "0 to 1",
         ),
-        (overrides(Overrides { fusion: Some(Fusion::Rrf { k: 0, weight: 0.5 }), ..Overrides::default() }), "1 to 1000"),
+        (
+            overrides(Overrides { fusion: Some(Fusion::Rrf { k: 0, weight: 0.5 }), ..Overrides::default() }),
+            "1 to 1000",
+        ),
         (overrides(Overrides { mmr: Some(f32::NAN), ..Overrides::default() }), "0 (novelty)"),
         (overrides(Overrides { depth: Some(0), ..Overrides::default() }), "depth"),
     ] {

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::filter::Filter;
 use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
 use crate::keyword::KeywordEntry;
+use crate::names::{Bearer, NameHash};
 use crate::scope::{CollectionScope, Scope, TenantId};
 use crate::vector::VectorEntry;
 
@@ -299,6 +300,13 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Keeps a report in place of the former one. It goes with the collection.
     async fn keep_tuning(&self, scope: &CollectionScope, report: serde_json::Value) -> Result<()>;
+
+    // ---- what documents are called ------------------------------------------------------------------------------
+
+    /// Visible documents, under the scope, that bear one of these names, by name and then by document key; names that more
+    /// than `most` of them bear are left out, and so are those of 64 and more documents whoever sees them. A name is kept
+    /// with the version: it leads to a document from the moment that this version is visible, and no longer.
+    async fn bearers(&self, scope: &CollectionScope, names: &[NameHash], most: usize) -> Result<Vec<Bearer>>;
 
     // ---- sync, rebuild, verify ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ mod parse;
 pub use check::{MAX_CONDITIONS, MAX_DEPTH, OWN_FIELDS};
 pub use parse::MAX_TEXT;
 
+pub use fields::instant;
 pub(crate) use fields::{Scalar, flatten};
 
 /// A condition on a document. A missing field fulfils nothing, so `Not` of any condition on it holds; a field that

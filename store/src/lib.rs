@@ -13,6 +13,7 @@ pub mod filter;
 pub mod folder;
 pub mod jobs;
 pub mod keyword;
+pub mod names;
 pub mod scope;
 pub mod sync;
 pub mod vector;

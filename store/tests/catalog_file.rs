@@ -129,6 +129,7 @@ async fn damage_is_found_and_named() {
         ("UPDATE versions SET state = 'stored'", "marked stored"),
         ("UPDATE versions SET state = 'visible', key = 77", "refers to a row"),
         ("UPDATE versions SET first_chunk = 9", "instead of 2 from 9"),
+        ("DELETE FROM names WHERE kind = 0", "names instead of"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
@@ -192,6 +193,10 @@ async fn the_golden_file_of_version_1_is_read() {
     assert_eq!(f.catalog.backlog().await.unwrap().0, 1);
     assert_eq!(f.catalog.changes(&docs, Seq(0), 100).await.unwrap().len(), 4);
     assert_eq!(f.catalog.entries_after(&docs, wellspring_store::ChunkKey(0), 10).await.unwrap().len(), 3);
+    // Its documents bear names, which that version did not keep.
+    let link = wellspring_store::names::mentions::in_text("[it](a.txt)", "x").remove(0);
+    let bearers = f.catalog.bearers(&docs, &[link.hash], 3).await.unwrap();
+    assert_eq!(bearers.iter().map(|bearer| bearer.document).collect::<Vec<_>>(), [shown.key]);
     // And it can be gone on with.
     assert_eq!(f.lease().await.document.id, id("waiting"));
     f.published(&docs, document("new", "new"), "new").await;

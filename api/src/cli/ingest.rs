@@ -49,7 +49,10 @@ impl Ingest {
         bar.finish_and_clear();
         // Not learning costs a little quality in some languages, never a document: it is no failure of the ingest.
         if let Err(error) = app.retriever.learn_if_stale(&collection).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "nothing was learned from the documents");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "nothing was learned from the documents"
+            );
         }
         workers.shutdown(Duration::from_secs(10)).await;
         app.close().await?;

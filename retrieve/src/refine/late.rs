@@ -90,7 +90,10 @@ pub(super) async fn similarities(
     let Some(model) = embedder.tokens() else {
         return Err(RetrieveError::new(
             ErrorKind::Invalid,
-            format!("the embedder {} gives no vectors of tokens; set `refine.late` to 0", embedder.info().name),
+            format!(
+                "the embedder {} gives no vectors of tokens; set `refine.late` to 0",
+                embedder.info().name
+            ),
         ));
     };
     let work = async {
@@ -144,7 +147,8 @@ fn titled(passage: &Passage) -> String {
 /// 0 where either has no token.
 fn max_sim(query: &Tokens, passage: &Tokens) -> f64 {
     let best = |token: &[i8]| passage.each().map(|other| dot(token, other)).max();
-    let (sum, tokens) = query.each().filter_map(best).fold((0_i64, 0_u32), |(s, n), b| (s + i64::from(b), n + 1));
+    let (sum, tokens) =
+        query.each().filter_map(best).fold((0_i64, 0_u32), |(s, n), b| (s + i64::from(b), n + 1));
     if tokens == 0 { 0.0 } else { sum as f64 / (127.0 * 127.0) / f64::from(tokens) }
 }
 
@@ -168,7 +172,8 @@ mod tests {
     #[test]
     fn each_token_of_the_query_finds_its_best() {
         let passage = tokens(&[[1.0, 0.0], [0.6, 0.8]]);
-        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 0.01, "{found} {expected}");
         close(max_sim(&tokens(&[[1.0, 0.0], [0.0, 1.0]]), &passage), (1.0 + 0.8) / 2.0);
         close(max_sim(&tokens(&[[-1.0, 0.0]]), &passage), -0.6);
         assert_eq!(max_sim(&tokens(&[]), &passage), 0.0);

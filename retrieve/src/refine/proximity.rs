@@ -40,7 +40,8 @@ fn of_terms(query: &[String], text: &[String]) -> f64 {
         let places = |word: &String| (0..text.len()).filter(|&at| text[at] == *word).collect::<Vec<usize>>();
         let (first, second) = (places(&pair[0]), places(&pair[1]));
         let ordered = first.iter().filter(|&&at| second.binary_search(&(at + 1)).is_ok()).count();
-        let near = first.iter().filter(|&&at| second.iter().any(|&other| at.abs_diff(other) < WINDOW)).count();
+        let near =
+            first.iter().filter(|&&at| second.iter().any(|&other| at.abs_diff(other) < WINDOW)).count();
         0.5 * saturated(ordered) + 0.5 * saturated(near)
     };
     pairs.iter().map(worth).sum::<f64>() / pairs.len() as f64

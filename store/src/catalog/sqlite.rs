@@ -22,6 +22,7 @@ use crate::document::{
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::filter::Filter;
 use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
+use crate::names::{Bearer, NameHash};
 use crate::scope::{Access, CollectionScope, Scope, TenantId};
 
 mod accept;
@@ -34,6 +35,7 @@ mod failure;
 mod filter_sql;
 mod jobs;
 mod leases;
+mod names;
 mod purge;
 mod queries;
 mod scoped;
@@ -55,8 +57,12 @@ pub struct SqliteCatalog {
 impl SqliteCatalog {
     /// Opens the file, making it if it is not there, and brings its schema up to date. A schema of a newer release, or
     /// one that differs from ours, is `Conflict`; a damaged file is `Corrupt`.
+    ///
+    /// Documents that an earlier release indexed get their names here, which reads their texts once.
     pub async fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self> {
-        Ok(Self::over(Database::open(path.as_ref()).await?, clock))
+        let database = Database::open(path.as_ref()).await?;
+        names::complete(&database).await?;
+        Ok(Self::over(database, clock))
     }
 
     /// Makes an empty catalog that is gone when it is dropped. Its reads wait for its writes.
@@ -334,6 +340,11 @@ impl Catalog for SqliteCatalog {
     async fn keep_tuning(&self, scope: &CollectionScope, report: serde_json::Value) -> Result<()> {
         let (now, scope) = (self.now(), scope.clone());
         write!(self, tuning::put(now, scope, report))
+    }
+
+    async fn bearers(&self, scope: &CollectionScope, names: &[NameHash], most: usize) -> Result<Vec<Bearer>> {
+        let (scope, names) = (scope.clone(), names.iter().copied().collect());
+        read!(self, names::bearers(scope, names, most))
     }
 
     async fn last_seq(&self, scope: &CollectionScope) -> Result<Seq> {

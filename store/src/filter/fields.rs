@@ -78,7 +78,7 @@ fn walk(name: String, value: &Value, rows: &mut Vec<(String, Scalar)>) {
 }
 
 /// Microseconds since 1970 of an RFC 3339 timestamp or date (midnight UTC); `None` for any other string.
-pub(super) fn instant(text: &str) -> Option<i64> {
+pub fn instant(text: &str) -> Option<i64> {
     let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
     let date = text.get(..10)?;
     let mut parts = date.split('-');

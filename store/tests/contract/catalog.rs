@@ -12,6 +12,8 @@ pub(crate) mod fixture;
 mod indexes;
 #[path = "catalog/jobs.rs"]
 mod jobs;
+#[path = "catalog/names.rs"]
+mod names;
 #[path = "catalog/races.rs"]
 mod races;
 #[path = "catalog/tuning.rs"]
@@ -21,6 +23,7 @@ pub(crate) use access::*;
 pub(crate) use documents::*;
 pub(crate) use indexes::*;
 pub(crate) use jobs::*;
+pub(crate) use names::*;
 pub(crate) use races::*;
 pub(crate) use tuning::*;
 
@@ -78,6 +81,9 @@ macro_rules! rules {
             purge_names_blobs_until_they_are_gone,
             samples_are_of_visible_chunks_by_language,
             a_report_about_a_collection_is_kept_and_replaced,
+            names_follow_the_visible_version,
+            names_respect_every_wall,
+            names_of_many_lead_nowhere,
             a_sound_catalog_has_no_damage,
         }
     };

@@ -120,7 +120,8 @@ fn print_overall(printer: Printer, overall: &[Overall], sets: usize) -> anyhow::
     if overall.is_empty() {
         return Ok(());
     }
-    let mut rows = table(["all together", "measure", "default", "variant", "difference", "p (Holm)", "worst set"]);
+    let mut rows =
+        table(["all together", "measure", "default", "variant", "difference", "p (Holm)", "worst set"]);
     for variant in overall {
         for (measure, together) in &variant.measures {
             rows.add_row([

@@ -30,6 +30,8 @@ const AFTER_THE_LEGS: &[&str] = &[
     "max_depth",
     "fusion",
     "missing",
+    "links",
+    "boosts",
     "collapse_duplicates",
     "per_document",
     "mmr",

@@ -34,6 +34,10 @@ const CHECKS: &[&str] = &[
         FROM collections c LEFT JOIN documents o ON o.collection_key = c.key LEFT JOIN versions v ON v.key = o.visible \
         WHERE c.deleted_at IS NULL GROUP BY c.key) \
      WHERE documents <> d OR chunks <> n",
+    "SELECT 'version ' || v.version || ' of document ' || v.document_key || ' bears ' || count(n.hash) || ' names instead of ' \
+        || CASE WHEN v.state IN ('stored', 'visible') THEN v.names ELSE 0 END \
+     FROM versions v LEFT JOIN names n ON n.version_key = v.key AND n.kind BETWEEN 0 AND 5 \
+     GROUP BY v.key HAVING count(n.hash) <> CASE WHEN v.state IN ('stored', 'visible') THEN v.names ELSE 0 END",
 ];
 
 pub(super) async fn check(connection: &mut SqliteConnection) -> Result<Vec<String>> {

@@ -42,6 +42,7 @@ pub(super) async fn purge(connection: &mut SqliteConnection, now: i64, limit: u3
         "DELETE FROM chunks WHERE version_key IN (SELECT value FROM json_each(?))",
         "DELETE FROM segments WHERE version_key IN (SELECT value FROM json_each(?))",
         "DELETE FROM fields WHERE version_key IN (SELECT value FROM json_each(?))",
+        "DELETE FROM names WHERE version_key IN (SELECT value FROM json_each(?))",
         "UPDATE documents SET visible = NULL WHERE visible IN (SELECT value FROM json_each(?))",
         "DELETE FROM versions WHERE key IN (SELECT value FROM json_each(?))",
     ] {

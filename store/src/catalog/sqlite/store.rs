@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::changes::{self, floats};
 use super::failure::During;
 use super::leases::{Held, abandon, cancelled, finish, hash, held, supersede};
+use super::names;
 use super::scoped::{json, signed, unsigned};
 use super::text;
 use super::versions::{self, remove, show};
@@ -17,6 +18,7 @@ use crate::document::{ContentHash, Metadata, ProcessedDocument, Seq};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::filter::{Scalar, flatten};
 use crate::jobs::{Ending, JobState, Lease};
+use crate::names::{Described, Name, of_document};
 use crate::scope::CollectionScope;
 
 pub(super) async fn known_vectors(
@@ -119,8 +121,21 @@ pub(super) async fn store_version(
     .execute(&mut *connection)
     .await
     .during("store the document")?;
+    names::store(connection, version.key, version.collection_key, &names_of(&lease, &processed)).await?;
     text::store(connection, version.key, processed.text).await?;
     changes::record(connection, &version, ChangeKind::Stored).await.map(Ok)
+}
+
+fn names_of(lease: &Lease, processed: &ProcessedDocument) -> Vec<Name> {
+    let chunks: Vec<(usize, usize, &[String])> =
+        processed.chunks.iter().map(|chunk| (chunk.start, chunk.end, chunk.headings.as_slice())).collect();
+    of_document(&Described {
+        id: lease.document.id.as_str(),
+        source: &lease.document.source,
+        title: processed.title.as_deref(),
+        text: &processed.text,
+        chunks: &chunks,
+    })
 }
 
 fn page_count(processed: &ProcessedDocument) -> i64 {
@@ -133,6 +148,7 @@ async fn clear(connection: &mut SqliteConnection, version: i64) -> Result<()> {
         "DELETE FROM vectors WHERE chunk_key IN (SELECT key FROM chunks WHERE version_key = ?)",
         "UPDATE chunks SET replaced = 1 WHERE version_key = ?",
         "DELETE FROM fields WHERE version_key = ?",
+        "DELETE FROM names WHERE version_key = ?",
     ] {
         sqlx::query(statement)
             .bind(version)

@@ -4,6 +4,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::changes;
 use super::failure::During;
+use super::names;
 use crate::catalog::ChangeKind;
 use crate::document::Version;
 use crate::error::Result;
@@ -76,7 +77,7 @@ pub(super) async fn show(
     Ok(())
 }
 
-/// Ends a version: the indexes are told if they may hold it, and purge may take it.
+/// Ends a version: the indexes are told if they may hold it, its names lead nowhere any more, and purge may take it.
 pub(super) async fn remove(connection: &mut SqliteConnection, version: &VersionRow) -> Result<()> {
     let seq = match version.state.as_str() {
         "removed" => return Ok(()),
@@ -86,8 +87,8 @@ pub(super) async fn remove(connection: &mut SqliteConnection, version: &VersionR
     sqlx::query("UPDATE versions SET state = 'removed', removed_seq = ? WHERE key = ?")
         .bind(seq.map(|seq| seq.0))
         .bind(version.key)
-        .execute(connection)
+        .execute(&mut *connection)
         .await
         .during("remove a version")?;
-    Ok(())
+    names::clear(connection, version.key).await
 }
