@@ -32,6 +32,7 @@ const AFTER_THE_LEGS: &[&str] = &[
     "missing",
     "links",
     "boosts",
+    "near_duplicates",
     "collapse_duplicates",
     "per_document",
     "mmr",
