@@ -15,6 +15,7 @@ pub mod memory;
 pub mod passage;
 pub mod pipeline;
 pub mod query;
+pub mod replay;
 
 mod adjust;
 mod choose;
@@ -26,7 +27,7 @@ mod scale;
 mod similar;
 
 pub use boost::Boost;
-pub use config::{RerankConfig, RetrieveConfig};
+pub use config::{RecordConfig, RerankConfig, RetrieveConfig};
 pub use context::NeighbourConfig;
 pub use error::{ErrorKind, Result, RetrieveError};
 pub use explain::{Degraded, Explain, HitExplain, Timings};
@@ -36,6 +37,7 @@ pub use memory::{LegAsk, LegMemory};
 pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
+pub use replay::Replayed;
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,
     Scope, TenantId, Version,
