@@ -33,6 +33,7 @@ const AFTER_THE_LEGS: &[&str] = &[
     "links",
     "boosts",
     "near_duplicates",
+    "record",
     "collapse_duplicates",
     "per_document",
     "mmr",
