@@ -20,6 +20,7 @@ mod eval;
 mod ingest;
 mod job;
 mod models;
+mod query;
 mod search;
 mod serve;
 mod verify;
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     Ingest(ingest::Ingest),
     /// Find passages
     Search(search::Search),
+    /// List searches that were kept, or ask them again under other settings
+    #[command(subcommand)]
+    Query(query::Query),
     /// Answer a question with citations
     Ask(ask::Ask),
     /// Measure retrieval
@@ -178,6 +182,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(search.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Ask(ask) => Box::pin(ask.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Query(query) => Box::pin(query.run(global)).await,
         Command::Eval(eval) => Box::pin(eval.run(global)).await,
         Command::Collection(collection) => {
             Box::pin(collection.run(App::open(global, config, Role::Command).await?)).await

@@ -47,6 +47,27 @@ pub struct RetrieveConfig {
     pub refine: RefineConfig,
     /// The last look at the best hits by a cross-encoder; `None` is off.
     pub rerank: Option<RerankConfig>,
+    /// Keeping searches, to ask them again under other settings.
+    pub record: RecordConfig,
+}
+
+/// Settings of keeping searches. A kept search is what was asked, by whom and when, and the ids of what came back; it costs a
+/// write of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordConfig {
+    /// Whether searches for passages are kept. Rankings of documents never are.
+    pub enabled: bool,
+    /// Searches kept per collection, 1 to 100 000; beyond, the oldest go.
+    pub most: u32,
+    /// Days after which they go, 1 to 3 650.
+    pub days: u32,
+}
+
+impl Default for RecordConfig {
+    fn default() -> Self {
+        Self { enabled: false, most: 1_000, days: 90 }
+    }
 }
 
 /// Settings of the rerank stage.
@@ -88,6 +109,7 @@ impl Default for RetrieveConfig {
             mmr: None,
             refine: RefineConfig::default(),
             rerank: None,
+            record: RecordConfig::default(),
         }
     }
 }
@@ -109,6 +131,8 @@ impl RetrieveConfig {
             check_mmr(lambda)?;
         }
         self.refine.check()?;
+        within("record.most", u64::from(self.record.most), 1, 100_000)?;
+        within("record.days", u64::from(self.record.days), 1, 3_650)?;
         if let Some(rerank) = &self.rerank {
             within("rerank.candidates", rerank.candidates as u64, 1, 1_000)?;
             within("rerank.budget_ms", rerank.budget_ms, 1, 60_000)?;

@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod query;
 pub mod refine;
 pub mod tuning;
+pub mod replay;
 
 mod adjust;
 mod choose;
@@ -28,7 +29,7 @@ mod scale;
 mod similar;
 
 pub use boost::Boost;
-pub use config::{RerankConfig, RetrieveConfig};
+pub use config::{RecordConfig, RerankConfig, RetrieveConfig};
 pub use context::NeighbourConfig;
 pub use error::{ErrorKind, Result, RetrieveError};
 pub use explain::{Degraded, Explain, HitExplain, Timings};
@@ -40,6 +41,7 @@ pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
 pub use refine::RefineConfig;
 pub use tuning::{LanguageTuning, Tuning};
+pub use replay::Replayed;
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,
     Scope, TenantId, Version,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wellspring_models::registry::Registry;
 use wellspring_store::clock::{Clock, SystemClock};
-use wellspring_store::{ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
+use wellspring_store::{Catalog, ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
 
 use crate::adjust::adjust;
 use crate::choose::{Chosen, choose};
@@ -81,6 +81,10 @@ impl Retriever {
         Self { clock, ..self }
     }
 
+    pub(crate) fn catalog(&self) -> &dyn Catalog {
+        self.store.catalog.as_ref()
+    }
+
     /// The settings it runs with.
     pub fn config(&self) -> &RetrieveConfig {
         &self.config
@@ -90,6 +94,20 @@ impl Retriever {
     /// request, `NotFound` for the collection, `Conflict` for another embedder, `Unavailable` or `Timeout` when no leg
     /// could answer.
     pub async fn search(&self, scope: &CollectionScope, request: SearchRequest) -> Result<SearchResponse> {
+        if !self.config.record.enabled {
+            return self.search_unrecorded(scope, request).await;
+        }
+        let found = self.search_unrecorded(scope, request.clone()).await?;
+        self.record(scope, &request, &found).await;
+        Ok(found)
+    }
+
+    /// Like [`Retriever::search`], whatever is configured about keeping searches.
+    pub(crate) async fn search_unrecorded(
+        &self,
+        scope: &CollectionScope,
+        request: SearchRequest,
+    ) -> Result<SearchResponse> {
         let mut query = Query::of(request, &self.config)?;
         self.run(scope, &mut query).await
     }

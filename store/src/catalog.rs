@@ -15,6 +15,7 @@ use crate::filter::Filter;
 use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
 use crate::keyword::KeywordEntry;
 use crate::names::{Bearer, NameHash};
+use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{CollectionScope, Scope, TenantId};
 use crate::vector::VectorEntry;
 
@@ -307,6 +308,14 @@ pub trait Catalog: Send + Sync + 'static {
     /// than `most` of them bear are left out, and so are those of 64 and more documents whoever sees them. A name is kept
     /// with the version: it leads to a document from the moment that this version is visible, and no longer.
     async fn bearers(&self, scope: &CollectionScope, names: &[NameHash], most: usize) -> Result<Vec<Bearer>>;
+
+    /// Keeps a search and forgets those of the collection that are too many or too old. They are gone with the collection
+    /// when its deletion returns.
+    async fn record_query(&self, scope: &CollectionScope, query: NewQuery, kept: KeptQueries) -> Result<()>;
+
+    /// Kept searches of the collection, newest first, at most `limit` (1–1000). `Unauthorized` for a scope that does not
+    /// see everything.
+    async fn recorded_queries(&self, scope: &CollectionScope, limit: u32) -> Result<Vec<RecordedQuery>>;
 
     // ---- sync, rebuild, verify ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod jobs;
 pub mod keyword;
 pub mod names;
+pub mod queries;
 pub mod scope;
 pub mod sync;
 pub mod vector;

@@ -35,7 +35,7 @@ pub struct NameHash(pub i64);
 pub enum NameKind {
     /// The title.
     Title,
-    /// A part of the title that stands for it: without a bracketed explanation, or what stands before a colon.
+    /// A part of the title that stands for it: without a bracketed explanation, or the number it begins with.
     ShortTitle,
     /// The id, the source, or the file name of either.
     Address,
@@ -143,18 +143,18 @@ pub fn of_document(document: &Described<'_>) -> Vec<Name> {
     names.found
 }
 
-/// `Sinister` of `Sinister (film)`, `INC-2026-007` of `INC-2026-007: battery packs`.
+/// `Sinister` of `Sinister (film)`, `INC-2026-007` of `INC-2026-007: battery packs`. Other words before a colon are a topic
+/// more often than a name: following them costs SciFact 0.3 points of nDCG@10.
 fn short_titles(title: &str) -> impl Iterator<Item = &str> {
     let bracketed =
-        title.trim_end().strip_suffix(')').and_then(|t| t.rsplit_once(" (")).map(|(short, _)| short);
-    // One plain word before a colon is a category more often than a name.
-    let before = [": ", " – ", " — ", " - "]
-        .into_iter()
-        .filter_map(|mark| title.split_once(mark))
-        .map(|(short, _)| short)
-        .min_by_key(|short| short.len())
-        .filter(|short| forms::phrase(short).is_some_and(|p| p.words > 1) || forms::is_marked(short));
-    bracketed.into_iter().chain(before).map(str::trim).filter(|short| !short.is_empty())
+        title.trim_end().strip_suffix(')').and_then(|t| t.rsplit_once(" (")).map(|(short, _)| short.trim());
+    let digits = |word: &str| word.chars().filter(|c| c.is_numeric()).count();
+    let number = title
+        .split_whitespace()
+        .next()
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+        .filter(|word| digits(word) >= 3 && word.chars().any(char::is_alphabetic));
+    bracketed.into_iter().chain(number).filter(|short| !short.is_empty())
 }
 
 #[derive(Default)]
@@ -209,6 +209,7 @@ mod tests {
             ("Sinister (film)", "stars of the horror film Sinister were"),
             ("Shirley Temple", "Shirley Temple's first film"),
             ("INC-2026-007: Battery packs", "see INC-2026-007 for the cause"),
+            ("INC-2026-012 EU region outage", "see INC-2026-012 for the cause"),
             ("iPhone 4", "sold the iPhone 4 until"),
             ("The old wall", "The old wall is eight metres high"),
             ("相対性理論", "アインシュタインの相対性理論は"),
@@ -220,6 +221,7 @@ mod tests {
             ("Film", "Film is what it was called. Film again. A film."),
             ("Leave policy", "they leave policy to others"),
             ("Kiss and Tell", "a kiss. And tell nobody"),
+            ("Protein kinases: a review", "the role of Protein Kinases"),
             ("Blue Note", "the sky is Blue.\n\nNote that"),
         ] {
             assert!(leads(&titled(title), text).is_empty(), "{title}: {text}");

@@ -114,6 +114,17 @@ fn explain_hit(explain: &HitExplain) -> Vec<String> {
             lines.push(format!("{name:<8} {value:.4}"));
         }
     }
+    for link in &explain.links {
+        let from = link.from.as_ref().map_or("the query", |chunk| chunk.0.as_str());
+        let joined = if link.joined { ", not listed otherwise" } else { "" };
+        lines.push(format!("link     {:+.4} from {from} through \"{}\"{joined}", link.added, link.name));
+    }
+    for boost in &explain.boosts {
+        lines.push(format!(
+            "boost    {:+.4} by {} ({:.2} of its weight)",
+            boost.added, boost.field, boost.share
+        ));
+    }
     if let Some(score) = explain.rerank {
         lines.push(format!("rerank   {score:.4}"));
     }

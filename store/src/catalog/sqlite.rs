@@ -23,6 +23,7 @@ use crate::error::{ErrorKind, Result, StoreError};
 use crate::filter::Filter;
 use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
 use crate::names::{Bearer, NameHash};
+use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{Access, CollectionScope, Scope, TenantId};
 
 mod accept;
@@ -38,6 +39,7 @@ mod leases;
 mod names;
 mod purge;
 mod queries;
+mod recorded;
 mod scoped;
 mod store;
 mod text;
@@ -345,6 +347,16 @@ impl Catalog for SqliteCatalog {
     async fn bearers(&self, scope: &CollectionScope, names: &[NameHash], most: usize) -> Result<Vec<Bearer>> {
         let (scope, names) = (scope.clone(), names.iter().copied().collect());
         read!(self, names::bearers(scope, names, most))
+    }
+
+    async fn record_query(&self, scope: &CollectionScope, query: NewQuery, kept: KeptQueries) -> Result<()> {
+        let (now, scope) = (self.now(), scope.clone());
+        write!(self, recorded::record(now, scope, query, kept))
+    }
+
+    async fn recorded_queries(&self, scope: &CollectionScope, limit: u32) -> Result<Vec<RecordedQuery>> {
+        let (scope, limit) = (scope.clone(), queries::limit(limit)?);
+        read!(self, recorded::list(scope, limit))
     }
 
     async fn last_seq(&self, scope: &CollectionScope) -> Result<Seq> {

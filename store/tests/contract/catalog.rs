@@ -18,6 +18,8 @@ mod names;
 mod races;
 #[path = "catalog/tuning.rs"]
 mod tuning;
+#[path = "catalog/recorded.rs"]
+mod recorded;
 
 pub(crate) use access::*;
 pub(crate) use documents::*;
@@ -26,6 +28,7 @@ pub(crate) use jobs::*;
 pub(crate) use names::*;
 pub(crate) use races::*;
 pub(crate) use tuning::*;
+pub(crate) use recorded::*;
 
 /// Hands every rule's name to a macro.
 macro_rules! rules {
@@ -84,6 +87,8 @@ macro_rules! rules {
             names_follow_the_visible_version,
             names_respect_every_wall,
             names_of_many_lead_nowhere,
+            kept_queries_are_bounded,
+            kept_queries_stay_behind_walls,
             a_sound_catalog_has_no_damage,
         }
     };

@@ -32,6 +32,8 @@ const AFTER_THE_LEGS: &[&str] = &[
     "missing",
     "links",
     "boosts",
+    "near_duplicates",
+    "record",
     "collapse_duplicates",
     "per_document",
     "mmr",

@@ -133,8 +133,9 @@ pub(crate) struct Context {
 /// How one hit came about.
 #[derive(ToSchema)]
 pub(crate) struct HitExplain {
-    /// Place after fusion, from 1.
+    /// Place after fusion, links and boosts, from 1.
     fused_rank: u64,
+    /// The fused score, with what links and boosts added.
     fused: f32,
     /// Its standing by meaning, if that leg ran.
     dense: Option<LegScore>,
@@ -144,8 +145,42 @@ pub(crate) struct HitExplain {
     late: Option<f32>,
     /// Nearness and order of the query's words, 0 to 1, if looked at.
     proximity: Option<f32>,
+    /// What mentions it, if anything does.
+    #[schema(required = false)]
+    links: Vec<LinkExplain>,
+    /// What its metadata added, if anything.
+    #[schema(required = false)]
+    boosts: Vec<BoostExplain>,
     /// What the reranker gave, if it ran.
     rerank: Option<f32>,
+}
+
+/// Why a hit was raised, or joined the candidates.
+#[derive(ToSchema)]
+pub(crate) struct LinkExplain {
+    /// The chunk that mentions it; absent if the query does.
+    from: Option<String>,
+    /// The mention as it stands there.
+    name: String,
+    /// What the name is to the hit's document: title, short_title, address, heading, term or symbol.
+    kind: String,
+    /// Documents that bear the name.
+    shared: u64,
+    /// Documents that the mentioning chunk leads to.
+    outgoing: Option<u64>,
+    /// What it added to the score.
+    added: f32,
+    /// Whether neither search had listed the chunk.
+    joined: bool,
+}
+
+/// What one boost did to a hit.
+#[derive(ToSchema)]
+pub(crate) struct BoostExplain {
+    field: String,
+    /// How much of its weight, 0 to 1.
+    share: f32,
+    added: f32,
 }
 
 /// A hit's standing in one leg.

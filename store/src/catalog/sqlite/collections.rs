@@ -3,6 +3,7 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use super::failure::During;
+use super::recorded;
 use super::scoped::{arguments, json, living, no_collection, parsed, signed, unsigned};
 use crate::clock::rfc3339;
 use crate::document::{Collection, CollectionKey, CollectionName, NewCollection};
@@ -203,8 +204,8 @@ pub(super) async fn delete(
     )
     .bind(now)
     .bind(scope.key().0)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .during("delete the collection")?;
-    Ok(())
+    recorded::forget(connection, scope.key().0).await
 }

@@ -122,12 +122,15 @@ pub(super) async fn complete(database: &Database) -> Result<u64> {
     let mut named = 0;
     loop {
         let batch = database.write(None, |connection| Box::pin(complete_some(connection))).await?;
-        named += batch;
         if batch == 0 {
-            return Ok(named);
+            break;
         }
-        tracing::info!(versions = named, "collected the names of documents indexed by an earlier release");
+        named += batch;
     }
+    if named > 0 {
+        tracing::info!(versions = named, "collected the names of documents that an earlier release indexed");
+    }
+    Ok(named)
 }
 
 #[derive(FromRow)]

@@ -38,7 +38,7 @@ where
 
 /// The principals as JSON: `true` for all, else an array. SQLite's JSON ends a string at a NUL, so principals with
 /// control characters are left out: none is ever listed (see [`check_acl`]).
-fn principals(access: &Access) -> Result<String> {
+pub(super) fn principals(access: &Access) -> Result<String> {
     match access {
         Access::Everything => Ok("true".to_owned()),
         Access::Principals(own) => json(&own.iter().filter(|name| plain(name)).collect::<Vec<_>>()),
