@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use wellspring_store::keyword::tantivy::{KeywordSettings, TantivyIndex};
+use wellspring_store::keyword::tantivy::TantivyIndex;
 use wellspring_store::keyword::{KeywordEntry, KeywordIndex, KeywordQuery};
 use wellspring_store::{ChunkKey, DocumentKey, Seq};
 
@@ -46,7 +46,7 @@ fn ndcg10(run: &mut [(f32, &str)], judged: &HashMap<String, f64>) -> f64 {
 
 async fn evaluate(folder: &Path, language: Option<&str>) -> f64 {
     let corpus = lines(&folder.join("corpus.jsonl"));
-    let index = TantivyIndex::in_memory(KeywordSettings::default()).unwrap();
+    let index = TantivyIndex::in_memory().unwrap();
     let entries = (1..).zip(&corpus).map(|(key, row)| KeywordEntry {
         key: ChunkKey(key),
         document: DocumentKey(key),
@@ -70,7 +70,7 @@ async fn evaluate(folder: &Path, language: Option<&str>) -> f64 {
     let mut sum = 0.0;
     for query in lines(&folder.join("queries.jsonl")) {
         let Some(judged) = judged.get(text(&query, "_id")) else { continue };
-        let search = KeywordQuery { text: text(&query, "text"), k: 100, among: None };
+        let search = KeywordQuery::new(text(&query, "text"), 100);
         let hits = index.search(search).await.unwrap();
         let mut run: Vec<_> =
             hits.iter().map(|hit| (hit.score, text(&corpus[hit.key.0 as usize - 1], "_id"))).collect();

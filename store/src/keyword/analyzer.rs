@@ -12,12 +12,17 @@ use frostem::{Algorithm, Stemmer};
 use tantivy::tokenizer::{Language, RawTokenizer, StopWordFilter, TokenFilter, TokenStream, Tokenizer};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
+pub(super) mod exact;
 mod pieces;
+mod verbatim;
 
 use pieces::Piece;
 
 /// Longer terms are cut: hashes and encoded bytes say nothing beyond this.
 const MAX_TERM_BYTES: usize = 128;
+
+/// Shorter words have too many neighbours to guess among.
+const MIN_FUZZY_LETTERS: usize = 4;
 
 /// A query with more terms than this is cut: each costs a posting list.
 const MAX_QUERY_TERMS: usize = 256;
@@ -73,6 +78,9 @@ pub struct QueryTerm {
     pub variants: Vec<String>,
     /// How often the query says it.
     pub times: u32,
+    /// The word as it was typed, lower-cased, if it is one that may be misspelt or unfinished: at least four letters, not
+    /// part of a name, not a name in capitals. `None` for everything else.
+    pub surface: Option<String>,
 }
 
 impl Analysis {
@@ -99,6 +107,12 @@ impl Analysis {
         pieces::split(&normalize(text), &mut |piece| words.push_terms(&piece, &mut terms));
         terms
     }
+}
+
+/// What stands in a text letter by letter, with its place: see [`exact::Exact`] for what counts. Places are from 0, in order,
+/// and several terms may share one.
+pub(super) fn verbatim_terms(text: &str) -> Vec<(usize, String)> {
+    verbatim::terms(&normalize(text))
 }
 
 /// The words of a query in the forms of every language that the index holds, so that a query finds documents of each
@@ -132,10 +146,57 @@ pub fn query_terms(text: &str, present: &[Analysis]) -> Vec<QueryTerm> {
         }
         match terms.iter_mut().find(|term| term.variants == variants) {
             Some(term) => term.times += 1,
-            None => terms.push(QueryTerm { variants, times: 1 }),
+            None => terms.push(QueryTerm { variants, times: 1, surface: surface(&piece) }),
         }
     });
     terms
+}
+
+/// The forms that a word of a text takes in each of `present`.
+pub(super) fn forms(word: &str, present: &[Analysis]) -> Vec<String> {
+    let mut forms = Vec::new();
+    for &analysis in present {
+        Words::new(analysis).push_terms(&Piece::Word(word), &mut forms);
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+/// The words of a text that are candidates for [`QueryTerm::surface`] replaced by what `correct` says, the rest left as it
+/// is, normalised; `None` if nothing was.
+pub(super) fn correct(text: &str, correct: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = normalize(text);
+    let mut corrected = String::with_capacity(text.len());
+    let mut copied = 0;
+    for token in verbatim::tokens(&text) {
+        let Some(better) = surface(&Piece::Word(token.text)).and_then(|word| correct(&word)) else {
+            continue;
+        };
+        corrected.push_str(&text[copied..token.start]);
+        // A word that began a sentence goes on doing so.
+        let mut letters = better.chars();
+        match letters.next() {
+            Some(first) if token.text.starts_with(char::is_uppercase) => {
+                corrected.extend(first.to_uppercase());
+                corrected.push_str(letters.as_str());
+            }
+            _ => corrected.push_str(&better),
+        }
+        copied = token.start + token.text.len();
+    }
+    (copied > 0).then(|| corrected + &text[copied..])
+}
+
+/// See [`QueryTerm::surface`].
+fn surface(piece: &Piece<'_>) -> Option<String> {
+    let Piece::Word(word) = piece else { return None };
+    // An elided article is no part of the word.
+    let word = word.rsplit('\'').find(|part| part.chars().count() > 1).unwrap_or(word);
+    let name = !word.chars().any(char::is_lowercase) && word.chars().any(char::is_uppercase);
+    let plain = word.chars().all(|c| c.is_alphabetic() && !pieces::has_no_spaces(c));
+    let camel = pieces::camel_parts(word).len() > 1;
+    (plain && !name && !camel && word.chars().count() >= MIN_FUZZY_LETTERS).then(|| word.to_lowercase())
 }
 
 /// The language of a query, where it is long enough to tell.
@@ -165,6 +226,8 @@ fn recognise(text: &str) -> Option<Analysis> {
     Some(Analysis::of(Some(code)))
 }
 
+/// NFKC, with the signs that writers take for one another made one: apostrophes, dashes between letters or digits, and
+/// without the marks that only say where a line may break.
 fn normalize(text: &str) -> String {
     let mut text = match is_nfkc_quick(text.chars()) {
         IsNormalized::Yes => text.to_owned(),
@@ -173,7 +236,32 @@ fn normalize(text: &str) -> String {
     if text.contains('\u{2019}') {
         text = text.replace('\u{2019}', "'");
     }
-    text
+    if text.contains(is_break_mark) {
+        text.retain(|c| !is_break_mark(c));
+    }
+    if text.contains(is_dash) { hyphenated(&text) } else { text }
+}
+
+/// Soft hyphen, zero-width space, word joiner, byte-order mark.
+fn is_break_mark(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}')
+}
+
+fn is_dash(c: char) -> bool {
+    matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
+/// Dashes between letters or digits as hyphens; a dash beside a space stays what it is.
+fn hyphenated(text: &str) -> String {
+    let mut before = false;
+    let mut letters = text.chars().peekable();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(c) = letters.next() {
+        let between = before && letters.peek().is_some_and(|next| next.is_alphanumeric());
+        plain.push(if is_dash(c) && between { '-' } else { c });
+        before = c.is_alphanumeric();
+    }
+    plain
 }
 
 /// One language's treatment of words, with the buffers it needs.
@@ -201,7 +289,7 @@ impl Words {
     /// Whether the piece is a stop word and nothing else.
     fn drops(&mut self, piece: &Piece<'_>) -> bool {
         match piece {
-            Piece::Word(word) => {
+            Piece::Word(word) | Piece::Part(word) => {
                 let lower = self.lower(word);
                 self.is_stop_word(&lower)
             }
@@ -221,7 +309,7 @@ impl Words {
     fn push_terms(&mut self, piece: &Piece<'_>, terms: &mut Vec<String>) {
         match piece {
             Piece::Verbatim(text) => terms.push(cut(text.to_lowercase())),
-            Piece::Word(word) => {
+            Piece::Word(word) | Piece::Part(word) => {
                 let lower = self.lower(word);
                 if self.row.elision && lower.contains('\'') {
                     lower
@@ -317,17 +405,41 @@ mod tests {
         assert_eq!(
             one,
             [
-                QueryTerm { variants: vec!["run".into()], times: 1 },
-                QueryTerm { variants: vec!["engin".into()], times: 2 },
+                QueryTerm { variants: vec!["run".into()], times: 1, surface: Some("running".into()) },
+                QueryTerm { variants: vec!["engin".into()], times: 2, surface: Some("engines".into()) },
             ]
         );
         let both = query_terms("the running", &[en, de]);
-        assert_eq!(both, [QueryTerm { variants: vec!["run".into(), "running".into()], times: 1 }]);
+        assert_eq!(both[0].variants, ["run", "running"]);
+        assert_eq!(both.len(), 1);
         // A German stop word that means something in English stays an English word.
-        assert_eq!(query_terms("die", &[en, de]), [QueryTerm { variants: vec!["die".into()], times: 1 }]);
+        let die = QueryTerm { variants: vec!["die".into()], times: 1, surface: None };
+        assert_eq!(query_terms("die", &[en, de]), [die]);
         assert!(query_terms("the of and", &[en, de]).is_empty());
         assert!(query_terms("", &[]).is_empty());
         assert!(query_terms("?! … \u{0}", &[en]).is_empty());
+    }
+
+    #[test]
+    fn only_words_of_prose_may_be_misspelt() {
+        let surfaces = |text: &str| -> Vec<String> {
+            query_terms(text, &[]).into_iter().filter_map(|term| term.surface).collect()
+        };
+        assert_eq!(surfaces("Refnud of the oder"), ["refnud", "oder"]);
+        assert_eq!(
+            surfaces("E-4312 NASA 12345 getUserNmae max_rettry docs/configuraton.md cat 年度报告"),
+            [""; 0]
+        );
+        let swap = |word: &str| (word == "refnud").then(|| "refund".to_owned());
+        assert_eq!(correct("Refnud of E-12, refnud!", swap).as_deref(), Some("Refund of E-12, refund!"));
+        assert_eq!(correct("nothing to do", swap), None);
+    }
+
+    #[test]
+    fn dashes_and_break_marks_do_not_tell_names_apart() {
+        assert_eq!(terms("en", "E\u{2011}4312"), terms("en", "E-4312"));
+        assert_eq!(terms("en", "re\u{AD}fund"), ["refund"]);
+        assert_eq!(normalize("a \u{2013} b\u{2014}c"), "a \u{2013} b-c");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) async fn hits_of(
     k: usize,
     among: Option<&RoaringTreemap>,
 ) -> Vec<KeywordHit> {
-    let hits = index.search(KeywordQuery { text, k, among }).await.unwrap();
+    let hits = index.search(KeywordQuery { among, ..KeywordQuery::new(text, k) }).await.unwrap();
     for pair in hits.windows(2) {
         let ordered =
             pair[0].score > pair[1].score || (pair[0].score == pair[1].score && pair[0].key < pair[1].key);
@@ -185,7 +185,7 @@ async fn takes_any_text_for_a_query(index: &dyn KeywordIndex) {
         "NOT warranty^",
         &long,
     ] {
-        index.search(KeywordQuery { text, k: 5, among: None }).await.unwrap();
+        index.search(KeywordQuery::new(text, 5)).await.unwrap();
     }
     assert_eq!(keys_of(index, "+warranty^2 -body:~\"", 5, None).await[0], 1);
 }
