@@ -1,6 +1,7 @@
 //! What an operator sets once for every search; a request can override the stage switches for itself.
 
 use serde::{Deserialize, Serialize};
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::{Fusion, Missing};
@@ -23,6 +24,10 @@ pub struct RetrieveConfig {
     /// What convex fusion takes for a chunk that a leg did not list; true scores change nDCG@10 by less than a point on
     /// Cranfield and CACM.
     pub missing: Missing,
+    /// How the keyword leg weighs words.
+    pub keyword: KeywordScoring,
+    /// Whether the keyword leg puts similar words in the place of words that no text holds, and proposes a correction.
+    pub keyword_fuzzy: bool,
     /// Hits whose text equals a better hit's are left out.
     pub collapse_duplicates: bool,
     /// Most hits of one document; `None` for no limit.
@@ -64,6 +69,8 @@ impl Default for RetrieveConfig {
             max_depth: 16_000,
             fusion: Fusion::default(),
             missing: Missing::default(),
+            keyword: KeywordScoring::default(),
+            keyword_fuzzy: true,
             collapse_duplicates: true,
             per_document: None,
             mmr: None,
@@ -79,6 +86,7 @@ impl RetrieveConfig {
         within("max_depth", self.max_depth as u64, 1, 100_000)?;
         within("depth", self.depth as u64, 1, self.max_depth as u64)?;
         check_fusion(self.fusion)?;
+        self.keyword.check()?;
         if let Some(cap) = self.per_document {
             within("per_document", cap as u64, 1, 1_000)?;
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use wellspring_store::ChunkId;
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::fuse::{Fused, Fusion, LegList, LegScore, Missing, Spread};
 use crate::query::{Mode, Query};
@@ -32,6 +33,10 @@ pub struct Explain {
     pub fusion: Fusion,
     /// See [`Missing`].
     pub missing: Missing,
+    /// How the keyword leg weighed words.
+    pub keyword: KeywordScoring,
+    /// Whether it replaced words that no text holds.
+    pub keyword_fuzzy: bool,
     /// Hits asked from each leg in the last round.
     pub depth: usize,
     /// Rounds of asking, from 1; more than one when hits were invisible or left out.
@@ -181,6 +186,8 @@ pub(crate) fn of_query(query: &Query) -> Explain {
         mode: query.mode,
         fusion: query.fusion,
         missing: query.missing,
+        keyword: query.keyword,
+        keyword_fuzzy: query.keyword_fuzzy,
         depth: query.depth,
         rounds: 0,
         candidates: None,

@@ -25,10 +25,11 @@ pub use context::NeighbourConfig;
 pub use error::{ErrorKind, Result, RetrieveError};
 pub use explain::{Degraded, Explain, HitExplain, Timings};
 pub use fuse::{Fusion, Missing};
-pub use memory::{LegAsk, LegMemory};
+pub use memory::{KeywordAsk, LegAsk, LegMemory};
 pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
+pub use wellspring_store::keyword::KeywordScoring;
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,
     Scope, TenantId, Version,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wellspring_store::Filter;
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, within};
 use crate::context::NeighbourConfig;
@@ -120,6 +121,10 @@ pub struct Overrides {
     pub missing: Option<Missing>,
     /// See [`RetrieveConfig::depth`].
     pub depth: Option<usize>,
+    /// See [`RetrieveConfig::keyword`].
+    pub keyword: Option<KeywordScoring>,
+    /// See [`RetrieveConfig::keyword_fuzzy`].
+    pub keyword_fuzzy: Option<bool>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
@@ -143,6 +148,8 @@ pub(crate) struct Query {
     pub(crate) missing: Missing,
     pub(crate) depth: usize,
     pub(crate) max_depth: usize,
+    pub(crate) keyword: KeywordScoring,
+    pub(crate) keyword_fuzzy: bool,
     pub(crate) collapse_duplicates: bool,
     pub(crate) per_document: Option<usize>,
     pub(crate) mmr: Option<f32>,
@@ -171,6 +178,8 @@ impl Query {
         check_fusion(fusion)?;
         let depth = overrides.depth.unwrap_or(config.depth);
         within("depth", depth as u64, 1, config.max_depth as u64)?;
+        let keyword = overrides.keyword.unwrap_or(config.keyword);
+        keyword.check()?;
         let per_document = overrides.per_document.or(config.per_document);
         if let Some(cap) = per_document {
             within("per_document", cap as u64, 1, MAX_K as u64)?;
@@ -193,6 +202,8 @@ impl Query {
             missing: overrides.missing.unwrap_or(config.missing),
             depth,
             max_depth: config.max_depth,
+            keyword,
+            keyword_fuzzy: overrides.keyword_fuzzy.unwrap_or(config.keyword_fuzzy),
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
             per_document,
             mmr,

@@ -79,6 +79,16 @@ pub struct KeywordHit {
     pub score: f32,
 }
 
+/// A query put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// The query as it was probably meant, normalised.
+    pub text: String,
+    /// For each word that was replaced, some of the chunks that hold the new one (1–8, key ascending). An index may be
+    /// behind the catalog: before the words are told to anyone, one of each must still be visible to him.
+    pub held_by: Vec<Vec<ChunkKey>>,
+}
+
 /// Finds chunks by words. Derived data: everything in it can be made again from the catalog. The write rules are those
 /// of [`crate::vector::VectorIndex`].
 #[async_trait]
@@ -114,7 +124,7 @@ pub trait KeywordIndex: Send + Sync + 'static {
     /// The query with misspelt words put right, where a word that no text holds has one clearly likeliest correction;
     /// `None` otherwise. Only words that an entry of `among` (`None` for all) holds are ever proposed: a correction must
     /// not tell what is in a text that the caller may not see.
-    async fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<String>>;
+    async fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<Correction>>;
 
     /// Every key in the index, for `verify`.
     async fn keys(&self) -> Result<RoaringTreemap>;

@@ -18,7 +18,7 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, Term};
 
 use super::analyzer::{Analysis, verbatim_terms};
-use super::{Exact, KeywordEntry, KeywordHit, KeywordIndex, KeywordQuery};
+use super::{Correction, Exact, KeywordEntry, KeywordHit, KeywordIndex, KeywordQuery};
 use crate::document::{ChunkKey, Seq};
 use crate::error::{ErrorKind, Result, StoreError};
 
@@ -397,7 +397,7 @@ impl KeywordIndex for TantivyIndex {
         self.run(move |inner| inner.holding(&exacts, k, among)).await
     }
 
-    async fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<String>> {
+    async fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<Correction>> {
         let (text, among) = (text.to_owned(), among.cloned());
         self.run(move |inner| inner.did_you_mean(&text, among.as_ref())).await
     }

@@ -43,8 +43,7 @@ impl Token<'_> {
 /// Every token, in order.
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens: Vec<Token<'_>> = Vec::new();
-    let mut start = None;
-    let mut end = 0;
+    let (mut start, mut end, mut was_alone) = (None, 0, false);
     let mut close = |from: usize, to: usize| {
         if let Some(last) = tokens.last_mut() {
             let gap = &text[last.start + last.text.len()..from];
@@ -56,22 +55,18 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
         tokens.push(Token { text: &text[from..to], joint: "", start: from });
     };
     for (at, c) in text.char_indices() {
-        let alone = has_no_spaces(c) && c.is_alphanumeric();
-        let inside = c.is_alphanumeric() || is_combining_mark(c) || matches!(c, '\u{200C}' | '\u{200D}');
-        if alone || !inside {
-            if let Some(from) = start.take() {
-                close(from, end);
-            }
+        let letter = c.is_alphanumeric();
+        let mark = is_combining_mark(c) || matches!(c, '\u{200C}' | '\u{200D}');
+        let alone = letter && has_no_spaces(c);
+        let goes_on = mark || (letter && !alone && !was_alone);
+        if !goes_on && let Some(from) = start.take() {
+            close(from, end);
         }
-        if alone {
-            close(at, at + c.len_utf8());
-        } else if inside {
-            // A mark without a letter before it is no word.
-            if start.is_none() && c.is_alphanumeric() {
-                start = Some(at);
-            }
-            end = at + c.len_utf8();
+        // A mark without a letter before it is no word.
+        if letter && start.is_none() {
+            (start, was_alone) = (Some(at), alone);
         }
+        end = at + c.len_utf8();
     }
     if let Some(from) = start {
         close(from, end);

@@ -9,11 +9,19 @@ use tantivy::{DocSet, Searcher, TERMINATED, Term};
 
 use super::search::Word;
 use super::{Inner, failed};
+use crate::document::ChunkKey;
 use crate::error::Result;
+use crate::keyword::Correction;
 use crate::keyword::analyzer::{Analysis, QueryTerm, correct, forms, query_terms};
 
 /// Most words that take the place of one: each brings its own posting list.
 const MAX_REPLACEMENTS: usize = 8;
+
+/// Most words that are weighed for a correction.
+const MAX_PROPOSED: usize = 32;
+
+/// Chunks that are named for one word.
+const MAX_HOLDERS: usize = 8;
 
 /// Most words of the dictionary that are looked at per segment; a short beginning fits very many.
 const MAX_LOOKED_AT: usize = 20_000;
@@ -82,25 +90,32 @@ impl Inner {
     }
 
     /// See [`crate::keyword::KeywordIndex::did_you_mean`].
-    pub(super) fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<String>> {
+    pub(super) fn did_you_mean(
+        &self,
+        text: &str,
+        among: Option<&RoaringTreemap>,
+    ) -> Result<Option<Correction>> {
         let searcher = self.reader.searcher();
         let present = self.analyses(&searcher)?;
         let mut better: HashMap<String, String> = HashMap::new();
+        let mut held_by = Vec::new();
         for term in query_terms(text, &present) {
             let Some(surface) = self.unknown(&searcher, &term)? else { continue };
-            let mut candidates = self.candidates(&searcher, surface)?;
             // What somebody may not see must neither be proposed nor decide what is.
             let mut seen = Vec::new();
-            for candidate in candidates.drain(..).take(4 * MAX_REPLACEMENTS) {
-                if self.is_held(&searcher, &candidate.word, among)? {
-                    seen.push(candidate);
+            for candidate in self.candidates(&searcher, surface)?.into_iter().take(MAX_PROPOSED) {
+                let holders = self.holders(&searcher, &candidate.word, among)?;
+                if !holders.is_empty() {
+                    seen.push((candidate, holders));
                 }
             }
-            if let Some(word) = clearly_meant(&seen, &present) {
-                better.insert(surface.to_owned(), word.to_owned());
+            if let Some((candidate, holders)) = clearly_meant(seen, &present) {
+                better.insert(surface.to_owned(), candidate.word);
+                held_by.push(holders);
             }
         }
-        Ok(correct(text, |word| better.get(word).cloned()))
+        let text = correct(text, |word| better.get(word).cloned());
+        Ok(text.map(|text| Correction { text, held_by }))
     }
 
     /// The word as typed, if it is one to guess at and no text holds it in any form.
@@ -198,10 +213,16 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether a chunk that is there and allowed holds the word.
-    fn is_held(&self, searcher: &Searcher, word: &str, among: Option<&RoaringTreemap>) -> Result<bool> {
+    /// The first chunks that are there, are allowed and hold the word.
+    fn holders(
+        &self,
+        searcher: &Searcher,
+        word: &str,
+        among: Option<&RoaringTreemap>,
+    ) -> Result<Vec<ChunkKey>> {
         let term = Term::from_field_text(self.fields.verbatim, word);
-        let look = || -> tantivy::Result<bool> {
+        let look = || -> tantivy::Result<Vec<ChunkKey>> {
+            let mut holders = Vec::new();
             for segment in searcher.segment_readers() {
                 let keys = segment.fast_fields().u64("key")?;
                 let index = segment.inverted_index(self.fields.verbatim)?;
@@ -209,17 +230,16 @@ impl Inner {
                     continue;
                 };
                 let mut doc = postings.doc();
-                while doc != TERMINATED {
+                while doc != TERMINATED && holders.len() < MAX_HOLDERS {
                     let there = segment.alive_bitset().is_none_or(|alive| alive.is_alive(doc));
-                    let allowed =
-                        || among.is_none_or(|among| keys.first(doc).is_some_and(|key| among.contains(key)));
-                    if there && allowed() {
-                        return Ok(true);
-                    }
+                    let key = keys.first(doc).filter(|_| there);
+                    let allowed = key.filter(|&key| among.is_none_or(|among| among.contains(key)));
+                    holders.extend(allowed.map(|key| ChunkKey(key as i64)));
                     doc = postings.advance();
                 }
             }
-            Ok(false)
+            holders.sort_unstable();
+            Ok(holders)
         };
         look().map_err(|e| failed("look up a word in a keyword index", e))
     }
@@ -227,18 +247,20 @@ impl Inner {
 
 /// The one correction that stands out: nothing begins with the word, and no other word as near, but for forms of the same,
 /// is in a third as many texts.
-fn clearly_meant<'c>(candidates: &'c [Candidate], present: &[Analysis]) -> Option<&'c str> {
-    let best = candidates.first()?;
-    if best.likeness != Likeness::OneLetter
-        && candidates.iter().any(|candidate| candidate.likeness == Likeness::Begins)
-    {
+fn clearly_meant<T>(candidates: Vec<(Candidate, T)>, present: &[Analysis]) -> Option<(Candidate, T)> {
+    let (best, _) = candidates.first()?;
+    let begins = |(other, _): &(Candidate, T)| other.likeness == Likeness::Begins;
+    if best.likeness != Likeness::OneLetter && candidates.iter().any(begins) {
         return None;
     }
     let of_best = forms(&best.word, present);
-    let rival = candidates.iter().skip(1).find(|other| {
+    let rivals = |(other, _): &(Candidate, T)| {
         other.likeness == best.likeness
             && other.texts.saturating_mul(CLEARLY) > best.texts
             && forms(&other.word, present) != of_best
-    });
-    rival.is_none().then_some(best.word.as_str())
+    };
+    if candidates.iter().skip(1).any(rivals) {
+        return None;
+    }
+    candidates.into_iter().next()
 }
