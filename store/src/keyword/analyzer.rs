@@ -43,7 +43,7 @@ const fn row(name: &'static str, algorithm: Algorithm, stop_words: Option<Langua
 }
 
 /// `plain` stands last: languages without a stemmer.
-static ROWS: [Row; 19] = [
+static ROWS: [Row; 20] = [
     row("en", Algorithm::English, Some(Language::English)),
     row("ar", Algorithm::Arabic, None),
     row("da", Algorithm::Danish, Some(Language::Danish)),
@@ -52,6 +52,7 @@ static ROWS: [Row; 19] = [
     row("es", Algorithm::Spanish, Some(Language::Spanish)),
     row("fi", Algorithm::Finnish, Some(Language::Finnish)),
     Row { elision: true, ..row("fr", Algorithm::French, Some(Language::French)) },
+    Row { name: "hi", algorithm: None, stop_words: None, elision: false },
     row("hu", Algorithm::Hungarian, Some(Language::Hungarian)),
     Row { elision: true, ..row("it", Algorithm::Italian, Some(Language::Italian)) },
     row("nl", Algorithm::Dutch, Some(Language::Dutch)),
@@ -211,6 +212,7 @@ fn recognise(text: &str) -> Option<Analysis> {
         whatlang::Lang::Spa => "es",
         whatlang::Lang::Fin => "fi",
         whatlang::Lang::Fra => "fr",
+        whatlang::Lang::Hin => "hi",
         whatlang::Lang::Hun => "hu",
         whatlang::Lang::Ita => "it",
         whatlang::Lang::Nld => "nl",
@@ -227,7 +229,7 @@ fn recognise(text: &str) -> Option<Analysis> {
 }
 
 /// NFKC, with the signs that writers take for one another made one: apostrophes, dashes between letters or digits, and
-/// without the marks that only say where a line may break.
+/// without the signs that make no other word.
 fn normalize(text: &str) -> String {
     let mut text = match is_nfkc_quick(text.chars()) {
         IsNormalized::Yes => text.to_owned(),
@@ -236,15 +238,19 @@ fn normalize(text: &str) -> String {
     if text.contains('\u{2019}') {
         text = text.replace('\u{2019}', "'");
     }
-    if text.contains(is_break_mark) {
-        text.retain(|c| !is_break_mark(c));
+    if text.contains(is_silent) {
+        text.retain(|c| !is_silent(c));
     }
     if text.contains(is_dash) { hyphenated(&text) } else { text }
 }
 
-/// Soft hyphen, zero-width space, word joiner, byte-order mark.
-fn is_break_mark(c: char) -> bool {
-    matches!(c, '\u{AD}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}')
+/// What is written or left out without making another word: soft hyphen, zero-width space, word joiner, byte-order mark;
+/// the tatweel that stretches an Arabic word, and the vowel signs that few Arabic texts have (as Lucene's ArabicNormalizer).
+fn is_silent(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}' | '\u{640}' | '\u{64B}'..='\u{652}' | '\u{670}'
+    )
 }
 
 fn is_dash(c: char) -> bool {
@@ -298,11 +304,11 @@ impl Words {
     }
 
     fn lower(&self, word: &str) -> String {
-        if self.row.name == "tr" {
+        match self.row.name {
             // Turkish has two letters i; Unicode's default mapping would mix them.
-            word.replace('I', "ı").replace('İ', "i").to_lowercase()
-        } else {
-            word.to_lowercase()
+            "tr" => word.replace('I', "ı").replace('İ', "i").to_lowercase(),
+            "hi" => word.to_lowercase().chars().filter_map(hindi_letter).collect(),
+            _ => word.to_lowercase(),
         }
     }
 
@@ -330,10 +336,37 @@ impl Words {
         // Digits and connectors make it a name of something; names have no endings to cut.
         let is_name = lower.bytes().any(|b| b.is_ascii_digit() || b == b'_' || b == b'.');
         let term = match &self.stemmer {
-            Some(stemmer) if !is_name && lower.len() <= MAX_TERM_BYTES => stemmer.stem(lower).into_owned(),
+            Some(stemmer) if !is_name && lower.len() <= MAX_TERM_BYTES => {
+                let stem = stemmer.stem(lower);
+                // Only now: the stemmer tells some endings by the letters that writers mix.
+                if self.row.name == "ar" {
+                    stem.chars().map(arabic_letter).collect()
+                } else {
+                    stem.into_owned()
+                }
+            }
             _ => lower.to_owned(),
         };
         terms.push(cut(term));
+    }
+}
+
+/// Letters that Arabic writers use for one another as one: the forms of alef, alef maqsura and yeh, as Lucene's
+/// ArabicNormalizer has them. Teh marbuta is left to the stemmer, which cuts it off.
+fn arabic_letter(letter: char) -> char {
+    match letter {
+        'آ' | 'أ' | 'إ' | 'ٱ' => 'ا',
+        'ى' => 'ي',
+        other => other,
+    }
+}
+
+/// Hindi spelling variants as one: without nukta, and candrabindu as anusvara (two rules of Lucene's HindiNormalizer).
+fn hindi_letter(letter: char) -> Option<char> {
+    match letter {
+        '\u{93C}' => None,
+        '\u{901}' => Some('\u{902}'),
+        other => Some(other),
     }
 }
 
@@ -367,6 +400,27 @@ mod tests {
         assert_eq!(terms("fr", "l'homme qu’il aime"), ["homm", "aim"]);
         assert_eq!(terms("vi", "Các ngôi nhà"), ["các", "ngôi", "nhà"]);
         assert_eq!(terms("tr", "IRMAK"), ["ırmak"]);
+    }
+
+    #[test]
+    fn spellings_of_one_word_meet() {
+        for (language, spellings) in [
+            ("de", &["Kündigung", "Kuendigung", "kündigungen"][..]),
+            ("de", &["Straße", "Strasse", "STRASSE", "Straßen"]),
+            ("ar", &["المدرسة", "المدرسه", "المَدْرَسَة", "المـــدرسة"]),
+            ("ar", &["الإسلام", "الاسلام", "الأسلام"]),
+            ("ar", &["مستشفى", "مستشفي"]),
+            ("hi", &["बड़ा", "बडा"]),
+            ("hi", &["गाँव", "गांव"]),
+            ("el", &["έρευνα", "ΈΡΕΥΝΑ", "έρευνας"]),
+            ("tr", &["İstanbul", "istanbul"]),
+        ] {
+            let first = terms(language, spellings[0]);
+            assert_eq!(first.len(), 1);
+            for other in spellings {
+                assert_eq!(terms(language, other), first, "{language}: {other}");
+            }
+        }
     }
 
     #[test]
