@@ -145,7 +145,7 @@ impl Run {
             neighbours: config.neighbours,
             ..SearchRequest::new(request.question.clone())
         };
-        let SearchResponse { mut hits, degraded, explain: _, timings } =
+        let SearchResponse { mut hits, degraded, did_you_mean: _, explain: _, timings } =
             self.answerer.retriever.search(&self.scope, search).await?;
         self.timings = timings;
         self.degraded = degraded;

@@ -107,7 +107,7 @@ async fn main() -> anyhow::Result<()> {
         vector.search(VectorQuery { vector: &embedding.vector, k: depth, among: None }).await?;
         let dense = started.elapsed();
         let started = Instant::now();
-        keyword.search(KeywordQuery { text: query, k: depth, among: None }).await?;
+        keyword.search(KeywordQuery::new(query, depth)).await?;
         let words = started.elapsed();
         if number >= 100 {
             http.push(over_http);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-use wellspring_retrieve::RetrieveConfig;
 use wellspring_retrieve::fuse::{LegList, fuse};
 use wellspring_retrieve::query::clean;
+use wellspring_retrieve::{KeywordAsk, RetrieveConfig};
 use wellspring_store::{ChunkKey, DocumentId, ErrorKind as StoreKind};
 
 use crate::dataset::Dataset;
@@ -217,10 +217,10 @@ struct Candidates {
 impl Candidates {
     async fn of(engine: &Engine, switches: &Switches, config: &RetrieveConfig, text: &str) -> Result<Self> {
         let text = clean(text);
-        let list =
-            |leg: &str, wanted: bool| wanted.then(|| engine.legs.list(leg, &text, config.depth)).flatten();
-        let dense = list("dense", switches.mode.wants_dense());
-        let keyword = list("keyword", switches.mode.wants_keyword());
+        let weighed = KeywordAsk { scoring: config.keyword, fuzzy: config.keyword_fuzzy };
+        let list = |leg: &str, weighed| engine.legs.list(leg, &text, config.depth, weighed);
+        let dense = switches.mode.wants_dense().then(|| list("dense", None)).flatten();
+        let keyword = switches.mode.wants_keyword().then(|| list("keyword", Some(weighed))).flatten();
         let fused: Vec<ChunkKey> =
             fuse(dense.as_ref(), keyword.as_ref(), config.fusion).into_iter().map(|hit| hit.key).collect();
         let documents = documents(engine, &fused).await?;

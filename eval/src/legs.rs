@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use wellspring_retrieve::fuse::LegList;
-use wellspring_retrieve::{LegAsk, LegMemory};
+use wellspring_retrieve::{KeywordAsk, LegAsk, LegMemory};
 
 use crate::error::Result;
 
@@ -19,7 +19,7 @@ pub struct RememberedLegs {
     asked: std::sync::atomic::AtomicUsize,
 }
 
-/// A hash over leg, text and the chunks asked about; the collection is that of the file.
+/// A hash over leg, text, the chunks asked about and how words are weighed; the collection is that of the file.
 type Asked = [u8; 32];
 
 #[derive(Debug, Clone)]
@@ -49,8 +49,8 @@ impl RememberedLegs {
     }
 
     /// The first `depth` hits of a leg for a query's cleaned text; `None` if it was never asked that deep.
-    pub fn list(&self, leg: &str, text: &str, depth: usize) -> Option<LegList> {
-        self.find(key(leg, text, None), depth)
+    pub fn list(&self, leg: &str, text: &str, depth: usize, keyword: Option<KeywordAsk>) -> Option<LegList> {
+        self.find(key(leg, text, None, keyword), depth)
     }
 
     fn find(&self, key: Asked, depth: usize) -> Option<LegList> {
@@ -93,17 +93,25 @@ fn key_of(ask: &LegAsk<'_>) -> Asked {
         }
         *hasher.finalize().as_bytes()
     });
-    key(ask.leg, ask.text, only)
+    key(ask.leg, ask.text, only, ask.keyword)
 }
 
-fn key(leg: &str, text: &str, only: Option<[u8; 32]>) -> Asked {
+fn key(leg: &str, text: &str, only: Option<[u8; 32]>, keyword: Option<KeywordAsk>) -> Asked {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(leg.as_bytes()).update(&[0]).update(&only.unwrap_or_default()).update(text.as_bytes());
+    hasher.update(leg.as_bytes()).update(&[0]).update(&only.unwrap_or_default());
+    if let Some(KeywordAsk { scoring, fuzzy }) = keyword {
+        for constant in [scoring.k1, scoring.b, scoring.title, scoring.headings] {
+            hasher.update(&constant.to_le_bytes());
+        }
+        hasher.update(&[u8::from(fuzzy)]);
+    }
+    hasher.update(text.as_bytes());
     *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]
 mod tests {
+    use wellspring_retrieve::KeywordScoring;
     use wellspring_retrieve::fuse::LegHit;
     use wellspring_store::{ChunkKey, CollectionKey};
 
@@ -117,7 +125,7 @@ mod tests {
     }
 
     fn ask(text: &str, depth: usize) -> LegAsk<'_> {
-        LegAsk { collection: CollectionKey(1), leg: "dense", text, depth, only: None }
+        LegAsk { collection: CollectionKey(1), leg: "dense", text, depth, only: None, keyword: None }
     }
 
     #[test]
@@ -134,6 +142,19 @@ mod tests {
         assert!(!legs.recall(&ask("q", 12)).unwrap().exhausted, "as the index would say");
         let of_one = roaring::RoaringTreemap::from_iter([3_u64]);
         assert!(legs.recall(&LegAsk { only: Some(&of_one), ..ask("q", 4) }).is_none());
+    }
+
+    #[test]
+    fn two_scorings_are_two_lists() {
+        let legs = RememberedLegs::default();
+        let asked = |k1, fuzzy| {
+            let scoring = KeywordScoring { k1, ..KeywordScoring::default() };
+            LegAsk { leg: "keyword", keyword: Some(KeywordAsk { scoring, fuzzy }), ..ask("q", 5) }
+        };
+        legs.keep(&asked(1.2, true), &list(5, 5));
+        assert!(legs.recall(&asked(1.2, true)).is_some());
+        assert!(legs.recall(&asked(0.9, true)).is_none());
+        assert!(legs.recall(&asked(1.2, false)).is_none());
     }
 
     #[test]

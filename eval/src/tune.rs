@@ -21,7 +21,7 @@ pub const REPETITIONS: usize = 5;
 /// Fewest queries that folds are made of: below, a fold is a handful and the choice is noise.
 pub const FEWEST_QUERIES: usize = 25;
 
-/// What is tried: every fusion weight and reciprocal-rank constant at each heading weight and depth. The first is the
+/// What is tried: every fusion weight and reciprocal-rank constant at each title weight and depth. The first is the
 /// default.
 pub fn candidates() -> Result<Vec<Variant>> {
     let mut fusions = vec![("default fusion".to_owned(), String::new())];
@@ -37,8 +37,8 @@ pub fn candidates() -> Result<Vec<Variant>> {
     }
     let others = [
         ("", ""),
-        (", headings 0.25", "store.keyword.heading_weight = 0.25\n"),
-        (", headings 0.5", "store.keyword.heading_weight = 0.5\n"),
+        (", titles 0.25", "retrieve.keyword.title = 0.25\n"),
+        (", titles 0.5", "retrieve.keyword.title = 0.5\n"),
         (", depth 1000", "retrieve.depth = 1000\n"),
         (", true scores", "retrieve.missing = 'exact'\n"),
     ];

@@ -1,6 +1,7 @@
 //! What an operator sets once for every search; a request can override the stage switches for itself.
 
 use serde::{Deserialize, Serialize};
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::boost::Boost;
 use crate::error::{ErrorKind, Result, RetrieveError};
@@ -33,6 +34,10 @@ pub struct RetrieveConfig {
     pub links: LinksConfig,
     /// What moves hits by their metadata; none unless asked for.
     pub boosts: Vec<Boost>,
+    /// How the keyword leg weighs words.
+    pub keyword: KeywordScoring,
+    /// Whether the keyword leg puts similar words in the place of words that no text holds, and proposes a correction.
+    pub keyword_fuzzy: bool,
     /// Hits whose text equals a better hit's are left out.
     pub collapse_duplicates: bool,
     /// Hits that share this part of their three-word sequences with a better hit, 0.5 to 1, and hold the same numbers,
@@ -103,6 +108,8 @@ impl Default for RetrieveConfig {
             missing: Missing::default(),
             links: LinksConfig::default(),
             boosts: Vec::new(),
+            keyword: KeywordScoring::default(),
+            keyword_fuzzy: true,
             collapse_duplicates: true,
             near_duplicates: None,
             per_document: None,
@@ -124,6 +131,7 @@ impl RetrieveConfig {
         self.links.check()?;
         crate::boost::check(&self.boosts)?;
         check_similarity(self.near_duplicates)?;
+        self.keyword.check()?;
         if let Some(cap) = self.per_document {
             within("per_document", cap as u64, 1, 1_000)?;
         }

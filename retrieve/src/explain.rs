@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use wellspring_store::ChunkId;
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::boost::BoostExplain;
 use crate::fuse::{Fused, Fusion, LegList, LegScore, Missing, Spread};
@@ -38,6 +39,10 @@ pub struct Explain {
     pub trust: Option<f64>,
     /// See [`Missing`].
     pub missing: Missing,
+    /// How the keyword leg weighed words.
+    pub keyword: KeywordScoring,
+    /// Whether it replaced words that no text holds.
+    pub keyword_fuzzy: bool,
     /// Hits asked from each leg in the last round.
     pub depth: usize,
     /// Rounds of asking, from 1; more than one when hits were invisible or left out.
@@ -208,6 +213,8 @@ pub(crate) fn of_query(query: &Query) -> Explain {
         fusion: query.fusion,
         trust: query.trust,
         missing: query.missing,
+        keyword: query.keyword,
+        keyword_fuzzy: query.keyword_fuzzy,
         depth: query.depth,
         rounds: 0,
         candidates: None,

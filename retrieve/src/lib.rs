@@ -35,13 +35,14 @@ pub use error::{ErrorKind, Result, RetrieveError};
 pub use explain::{Degraded, Explain, HitExplain, Timings};
 pub use fuse::{Fusion, Missing, Normalization};
 pub use hop::LinksConfig;
-pub use memory::{LegAsk, LegMemory};
+pub use memory::{KeywordAsk, LegAsk, LegMemory};
 pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
 pub use refine::RefineConfig;
 pub use tuning::{LanguageTuning, Tuning};
 pub use replay::Replayed;
+pub use wellspring_store::keyword::KeywordScoring;
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,
     Scope, TenantId, Version,

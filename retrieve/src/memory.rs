@@ -2,6 +2,7 @@
 
 use roaring::RoaringTreemap;
 use wellspring_store::CollectionKey;
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::fuse::LegList;
 
@@ -18,6 +19,17 @@ pub struct LegAsk<'a> {
     pub depth: usize,
     /// Only these chunks; `None` for all.
     pub only: Option<&'a RoaringTreemap>,
+    /// How the keyword leg answers; `None` for the other.
+    pub keyword: Option<KeywordAsk>,
+}
+
+/// What decides the keyword leg's answer beside the text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KeywordAsk {
+    /// How words are weighed.
+    pub scoring: KeywordScoring,
+    /// Whether unknown words are replaced.
+    pub fuzzy: bool,
 }
 
 /// Remembers lists. It is the caller's business that the index and its settings are the same at both times; evaluation

@@ -120,6 +120,10 @@ pub struct SearchResponse {
     pub hits: Vec<Passage>,
     /// What did not work; empty when the result is all it should be.
     pub degraded: Vec<Degraded>,
+    /// The query with misspelt words put right, where a word that no text holds has one clearly likeliest correction.
+    /// The hits are those of the query as it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub did_you_mean: Option<String>,
     /// How the search came about, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,

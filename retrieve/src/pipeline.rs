@@ -49,6 +49,7 @@ pub struct Retriever {
 struct Ranked {
     chosen: Chosen,
     degraded: Vec<Degraded>,
+    did_you_mean: Option<String>,
     explain: Option<Explain>,
 }
 
@@ -216,7 +217,8 @@ impl Retriever {
         let mut timings = Timings::default();
         self.tune(scope, query).await;
         let query = &*query;
-        let Ranked { chosen, mut degraded, explain } = self.rank(scope, query, &mut timings).await?;
+        let Ranked { chosen, mut degraded, did_you_mean, explain } =
+            self.rank(scope, query, &mut timings).await?;
         let mut hits = chosen.passages;
         if query.refine.is_on() {
             let embedder = self.models.embedder(&self.store, scope).await;
@@ -233,7 +235,7 @@ impl Retriever {
         hits.truncate(query.k);
         degraded.extend(self.widen(scope, query, &mut hits, &mut timings).await);
         timings.add("total", start);
-        Ok(SearchResponse { hits, degraded, explain, timings })
+        Ok(SearchResponse { hits, degraded, did_you_mean, explain, timings })
     }
 
     /// Recall, fusion and the join, deeper each round until enough hits are let in.
@@ -258,7 +260,12 @@ impl Retriever {
                 (Err(error), Some(chosen)) if error.is_transient() => {
                     let reason = format!("asking deeper for more hits failed: {error}");
                     let degraded = vec![Degraded { leg: "recall".to_owned(), reason }];
-                    return Ok(Ranked { chosen, degraded, explain: report });
+                    return Ok(Ranked {
+                        chosen,
+                        degraded,
+                        did_you_mean: legs.did_you_mean().await?,
+                        explain: report,
+                    });
                 }
                 (Err(error), _) => return Err(error),
             };
@@ -282,7 +289,8 @@ impl Retriever {
                 {
                     report.vector_index = legs.vector_engine().await;
                 }
-                return Ok(Ranked { chosen, degraded: legs.degraded(), explain: report });
+                let did_you_mean = legs.did_you_mean().await?;
+                return Ok(Ranked { chosen, degraded: legs.degraded(), did_you_mean, explain: report });
             }
             earlier = Some(chosen);
             depth = depth.saturating_mul(4).min(deepest);

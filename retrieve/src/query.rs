@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wellspring_store::Filter;
+use wellspring_store::keyword::KeywordScoring;
 
 use crate::boost::{self, Boost};
 use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, check_similarity, within};
@@ -131,6 +132,10 @@ pub struct Overrides {
     pub links: Option<bool>,
     /// See [`RetrieveConfig::boosts`].
     pub boosts: Option<Vec<Boost>>,
+    /// See [`RetrieveConfig::keyword`].
+    pub keyword: Option<KeywordScoring>,
+    /// See [`RetrieveConfig::keyword_fuzzy`].
+    pub keyword_fuzzy: Option<bool>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
@@ -161,6 +166,8 @@ pub(crate) struct Query {
     pub(crate) depth: usize,
     pub(crate) max_depth: usize,
     pub(crate) boosts: Vec<Boost>,
+    pub(crate) keyword: KeywordScoring,
+    pub(crate) keyword_fuzzy: bool,
     pub(crate) collapse_duplicates: bool,
     pub(crate) near_duplicates: Option<f32>,
     pub(crate) per_document: Option<usize>,
@@ -191,6 +198,8 @@ impl Query {
         check_fusion(fusion)?;
         let depth = overrides.depth.unwrap_or(config.depth);
         within("depth", depth as u64, 1, config.max_depth as u64)?;
+        let keyword = overrides.keyword.unwrap_or(config.keyword);
+        keyword.check()?;
         let per_document = overrides.per_document.or(config.per_document);
         if let Some(cap) = per_document {
             within("per_document", cap as u64, 1, MAX_K as u64)?;
@@ -222,6 +231,8 @@ impl Query {
             links: Some(config.links.clone()).filter(|links| overrides.links.unwrap_or(links.enabled)),
             depth,
             max_depth: config.max_depth,
+            keyword,
+            keyword_fuzzy: overrides.keyword_fuzzy.unwrap_or(config.keyword_fuzzy),
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
             boosts,
             near_duplicates,

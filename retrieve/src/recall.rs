@@ -1,5 +1,6 @@
 //! Asks the vector and the keyword index, side by side and under one deadline, and says which of them failed.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -7,14 +8,14 @@ use roaring::RoaringTreemap;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use wellspring_models::TextKind;
-use wellspring_store::keyword::KeywordQuery;
+use wellspring_store::keyword::{Correction, KeywordQuery};
 use wellspring_store::vector::VectorQuery;
 use wellspring_store::{ChunkKey, CollectionScope, Store};
 
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::explain::{Degraded, Timings, VectorEngine, milliseconds};
 use crate::fuse::{LegHit, LegList, Missing};
-use crate::memory::{LegAsk, LegMemory};
+use crate::memory::{KeywordAsk, LegAsk, LegMemory};
 use crate::models::CollectionModels;
 use crate::query::Query;
 
@@ -33,6 +34,7 @@ pub(crate) struct Legs<'a> {
     budget: Duration,
     among: OnceCell<Option<RoaringTreemap>>,
     vector: OnceCell<Vec<f32>>,
+    correction: OnceCell<Option<Correction>>,
     dense_failed: Option<RetrieveError>,
     keyword_failed: Option<RetrieveError>,
 }
@@ -72,6 +74,7 @@ impl<'a> Legs<'a> {
             budget,
             among: OnceCell::new(),
             vector: OnceCell::new(),
+            correction: OnceCell::new(),
             dense_failed: None,
             keyword_failed: None,
         }
@@ -80,6 +83,17 @@ impl<'a> Legs<'a> {
     /// Chunks that scope and filter let through, once known; `None` when everything.
     pub(crate) fn candidates(&self) -> Option<u64> {
         self.among.get().and_then(Option::as_ref).map(RoaringTreemap::len)
+    }
+
+    /// The query as it was probably meant, if the keyword leg was asked and says so, and the caller may see every word of it.
+    pub(crate) async fn did_you_mean(&self) -> Result<Option<String>> {
+        let Some(Some(correction)) = self.correction.get() else { return Ok(None) };
+        let keys: Vec<ChunkKey> = correction.held_by.iter().flatten().copied().collect();
+        let visible =
+            self.store.catalog.visible_chunks(self.scope, &keys, self.query.filter.as_ref()).await?;
+        let visible: HashSet<ChunkKey> = visible.into_iter().map(|chunk| chunk.key).collect();
+        let seen = correction.held_by.iter().all(|holders| holders.iter().any(|key| visible.contains(key)));
+        Ok(seen.then(|| correction.text.clone()))
     }
 
     /// What did not work so far.
@@ -183,7 +197,9 @@ impl<'a> Legs<'a> {
             return Ok(LegList::default());
         }
         let Some(memory) = self.memory else { return search.await };
-        let ask = LegAsk { collection: self.scope.key(), leg, text: &self.query.text, depth, only };
+        let Query { keyword: scoring, keyword_fuzzy: fuzzy, text, .. } = self.query;
+        let keyword = (leg == KEYWORD).then_some(KeywordAsk { scoring: *scoring, fuzzy: *fuzzy });
+        let ask = LegAsk { collection: self.scope.key(), leg, text, depth, only, keyword };
         if let Some(list) = memory.recall(&ask) {
             return Ok(list);
         }
@@ -210,7 +226,12 @@ impl<'a> Legs<'a> {
             None => self.among().await?.as_ref(),
         };
         let index = self.store.indexes.keyword(self.scope).await?;
-        let hits = index.search(KeywordQuery { text: &self.query.text, k: depth, among }).await?;
+        let Query { text, keyword: scoring, keyword_fuzzy: fuzzy, .. } = self.query;
+        let query = KeywordQuery { text, k: depth, among, scoring: *scoring, fuzzy: *fuzzy };
+        let hits = index.search(query).await?;
+        if *fuzzy && only.is_none() {
+            self.correction.get_or_try_init(|| index.did_you_mean(text, among)).await?;
+        }
         let hits: Vec<_> = hits.into_iter().map(|hit| LegHit { key: hit.key, score: hit.score }).collect();
         Ok(LegList { exhausted: hits.len() < depth, hits, zero_when_absent: true, ..LegList::default() })
     }

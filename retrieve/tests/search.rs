@@ -6,8 +6,8 @@ mod support;
 use serde_json::json;
 use support::{Text, World};
 use wellspring_retrieve::{
-    ChunkId, ErrorKind, Filter, Fusion, Mode, NeighbourConfig, Overrides, RetrieveConfig, SearchRequest,
-    SearchResponse, document_ranking,
+    ChunkId, ErrorKind, Filter, Fusion, KeywordScoring, Mode, NeighbourConfig, Overrides, RetrieveConfig,
+    SearchRequest, SearchResponse, document_ranking,
 };
 
 fn request(query: &str, mode: Mode) -> SearchRequest {
@@ -30,6 +30,10 @@ async fn library() -> World {
         world.put(Text { id, text, title: Some(id), metadata, ..Text::default() }).await;
     }
     world
+}
+
+fn scoring(k1: f32, b: f32) -> KeywordScoring {
+    KeywordScoring { k1, b, ..KeywordScoring::default() }
 }
 
 const MODES: [Mode; 3] = [Mode::Hybrid, Mode::Dense, Mode::Keyword];
@@ -203,6 +207,7 @@ async fn bad_requests_name_their_limit() {
         ),
         (overrides(Overrides { mmr: Some(f32::NAN), ..Overrides::default() }), "0 (novelty)"),
         (overrides(Overrides { depth: Some(0), ..Overrides::default() }), "depth"),
+        (overrides(Overrides { keyword: Some(scoring(1.2, 1.5)), ..Overrides::default() }), "keyword.b"),
     ] {
         let error = retriever.search(&world.scope, request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
@@ -248,6 +253,49 @@ async fn equal_texts_are_shown_once_unless_asked_and_documents_are_capped() {
     let novel = Overrides { mmr: Some(0.1), collapse_duplicates: Some(false), ..Overrides::default() };
     let novel = search(novel).await;
     assert_eq!((novel.len(), novel[0].as_str(), novel[3].as_str()), (4, "a", "b"), "the copy comes last");
+}
+
+#[tokio::test]
+async fn words_are_weighed_as_the_operator_or_the_request_says() {
+    let world = World::new().await;
+    world
+        .add("often", "pump pump pump pump and a great many other words that make this text a long one")
+        .await;
+    world.add("once", "pump here").await;
+    let request = |keyword| SearchRequest {
+        overrides: Overrides { keyword, ..Overrides::default() },
+        ..request("pump", Mode::Keyword)
+    };
+    // Length counts for all or for nothing.
+    let (short_first, often_first) = (scoring(10.0, 1.0), scoring(10.0, 0.0));
+    for (config, asked, first) in
+        [(often_first, None, "often"), (short_first, None, "once"), (often_first, Some(short_first), "once")]
+    {
+        let retriever = world.retriever(RetrieveConfig { keyword: config, ..RetrieveConfig::default() });
+        let response = retriever.search(&world.scope, request(asked)).await.unwrap();
+        assert_eq!(ids(&response)[0], first, "{config:?} {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_correction_is_proposed_from_what_the_caller_may_see() {
+    let world = library().await;
+    let secret = "The project is called Nightingale.";
+    world.put(Text { id: "secret", text: secret, acl: Some(&["board"]), ..Text::default() }).await;
+    let retriever = world.retriever(RetrieveConfig::default());
+    let meant = async |scope, query: &str, fuzzy| {
+        let overrides = Overrides { keyword_fuzzy: fuzzy, ..Overrides::default() };
+        let request = SearchRequest { overrides, ..SearchRequest::new(query) };
+        retriever.search(scope, request).await.unwrap().did_you_mean
+    };
+    assert_eq!(meant(&world.scope, "Travle costs", None).await.as_deref(), Some("Travel costs"));
+    assert_eq!(meant(&world.scope, "Travle costs", Some(false)).await, None);
+    assert_eq!(meant(&world.scope, "travel costs", None).await, None);
+    let (board, clerk) = (world.seen_by(&["board"]).await, world.seen_by(&["clerk"]).await);
+    assert_eq!(meant(&board, "nightingele", None).await.as_deref(), Some("nightingale"));
+    assert_eq!(meant(&clerk, "nightingele", None).await, None);
+    world.delete("secret").await;
+    assert_eq!(meant(&board, "nightingele", None).await, None);
 }
 
 #[tokio::test]

@@ -7,7 +7,11 @@ use crate::document::{ChunkKey, DocumentKey, Seq, Version};
 use crate::error::{ErrorKind, Result, StoreError};
 
 pub mod analyzer;
+mod scoring;
 pub mod tantivy;
+
+pub use analyzer::exact::{Exact, ExactKind, exacts};
+pub use scoring::KeywordScoring;
 
 /// One chunk as a keyword index keeps it.
 #[derive(Debug, Clone)]
@@ -52,6 +56,18 @@ pub struct KeywordQuery<'a> {
     pub k: usize,
     /// Only these chunks; `None` for all.
     pub among: Option<&'a RoaringTreemap>,
+    /// How matches are weighed.
+    pub scoring: KeywordScoring,
+    /// Whether words of the query that no text holds are replaced by words that begin with them or differ by a letter or
+    /// two, at a discount. Identifiers and numbers never are.
+    pub fuzzy: bool,
+}
+
+impl<'a> KeywordQuery<'a> {
+    /// The best `k` of all chunks, with every default.
+    pub fn new(text: &'a str, k: usize) -> Self {
+        Self { text, k, among: None, scoring: KeywordScoring::default(), fuzzy: true }
+    }
 }
 
 /// One hit.
@@ -61,6 +77,16 @@ pub struct KeywordHit {
     pub key: ChunkKey,
     /// BM25, above 0, comparable only within one search.
     pub score: f32,
+}
+
+/// A query put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// The query as it was probably meant, normalised.
+    pub text: String,
+    /// For each word that was replaced, some of the chunks that hold the new one (1–8, key ascending). An index may be
+    /// behind the catalog: before the words are told to anyone, one of each must still be visible to him.
+    pub held_by: Vec<Vec<ChunkKey>>,
 }
 
 /// Finds chunks by words. Derived data: everything in it can be made again from the catalog. The write rules are those
@@ -80,7 +106,25 @@ pub trait KeywordIndex: Send + Sync + 'static {
     async fn watermark(&self) -> Result<Seq>;
 
     /// At most `k` hits, score descending, then key ascending. A query without a single indexable word has none.
+    /// `Invalid` for a scoring out of range.
     async fn search(&self, query: KeywordQuery<'_>) -> Result<Vec<KeywordHit>>;
+
+    /// At most `k` chunks that hold at least one of `exacts` in title, headings or body, certainly all of them if `k`
+    /// allows, none that only holds something like it: score descending, then key ascending. The score is BM25 over what
+    /// is held, summed; a rare one weighs more. To have the best of each, ask for each alone.
+    ///
+    /// What holds: see [`Exact`].
+    async fn holding(
+        &self,
+        exacts: &[Exact],
+        k: usize,
+        among: Option<&RoaringTreemap>,
+    ) -> Result<Vec<KeywordHit>>;
+
+    /// The query with misspelt words put right, where a word that no text holds has one clearly likeliest correction;
+    /// `None` otherwise. Only words that an entry of `among` (`None` for all) holds are ever proposed: a correction must
+    /// not tell what is in a text that the caller may not see.
+    async fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<Correction>>;
 
     /// Every key in the index, for `verify`.
     async fn keys(&self) -> Result<RoaringTreemap>;

@@ -23,7 +23,6 @@ use crate::catalog::{Catalog, IndexKind};
 use crate::document::{CollectionKey, Seq};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::keyword::KeywordIndex;
-use crate::keyword::tantivy::KeywordSettings;
 use crate::scope::{CollectionScope, Scope};
 use crate::vector::flat::{Form, ScanPool};
 use crate::vector::{VectorIndex, VectorStats};
@@ -53,8 +52,6 @@ pub struct SyncConfig {
     pub flat_form: Form,
     /// Threads that scan; 0 takes half of the processors.
     pub scan_threads: usize,
-    /// Weights of keyword search.
-    pub keyword: KeywordSettings,
     /// Collections held open; beyond, the one unused for longest is closed.
     pub max_open: usize,
     /// Changes applied before a flush at most.
@@ -74,7 +71,6 @@ impl Default for SyncConfig {
             flat_max_chunks: 100_000,
             flat_form: Form::default(),
             scan_threads: 0,
-            keyword: KeywordSettings::default(),
             max_open: 64,
             batch_changes: 256,
             linger_ms: 100,

@@ -1,4 +1,6 @@
 //! BM25 against the published figures: one entry per document, trec_eval's arithmetic. Needs the shared data sets.
+//!
+//! `cargo test -p wellspring-store --test keyword -- --ignored --nocapture` prints a table of other constants.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,8 +12,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use wellspring_store::keyword::tantivy::{KeywordSettings, TantivyIndex};
-use wellspring_store::keyword::{KeywordEntry, KeywordIndex, KeywordQuery};
+use wellspring_store::keyword::tantivy::TantivyIndex;
+use wellspring_store::keyword::{KeywordEntry, KeywordIndex, KeywordQuery, KeywordScoring};
 use wellspring_store::{ChunkKey, DocumentKey, Seq};
 
 fn shared(name: &str) -> Option<PathBuf> {
@@ -44,9 +46,23 @@ fn ndcg10(run: &mut [(f32, &str)], judged: &HashMap<String, f64>) -> f64 {
         / dcg(&mut ideal.into_iter())
 }
 
-async fn evaluate(folder: &Path, language: Option<&str>) -> f64 {
+/// A set in BEIR layout, indexed.
+struct Set {
+    corpus: Vec<serde_json::Value>,
+    queries: Vec<serde_json::Value>,
+    judged: HashMap<String, HashMap<String, f64>>,
+    index: TantivyIndex,
+}
+
+/// Means over the judged queries.
+struct Figures {
+    ndcg10: f64,
+    recall100: f64,
+}
+
+async fn open(folder: &Path, language: Option<&str>) -> Set {
     let corpus = lines(&folder.join("corpus.jsonl"));
-    let index = TantivyIndex::in_memory(KeywordSettings::default()).unwrap();
+    let index = TantivyIndex::in_memory().unwrap();
     let entries = (1..).zip(&corpus).map(|(key, row)| KeywordEntry {
         key: ChunkKey(key),
         document: DocumentKey(key),
@@ -67,23 +83,66 @@ async fn evaluate(folder: &Path, language: Option<&str>) -> f64 {
             .insert(columns[1].to_owned(), columns[2].parse().unwrap());
     }
     judged.retain(|_, documents| documents.values().any(|&gain| gain > 0.0));
-    let mut sum = 0.0;
-    for query in lines(&folder.join("queries.jsonl")) {
-        let Some(judged) = judged.get(text(&query, "_id")) else { continue };
-        let search = KeywordQuery { text: text(&query, "text"), k: 100, among: None };
-        let hits = index.search(search).await.unwrap();
+    Set { queries: lines(&folder.join("queries.jsonl")), corpus, judged, index }
+}
+
+async fn evaluate(set: &Set, scoring: KeywordScoring, fuzzy: bool) -> Figures {
+    let (mut ndcg, mut recall) = (0.0, 0.0);
+    for query in &set.queries {
+        let Some(judged) = set.judged.get(text(query, "_id")) else { continue };
+        let search = KeywordQuery { scoring, fuzzy, ..KeywordQuery::new(text(query, "text"), 100) };
+        let hits = set.index.search(search).await.unwrap();
         let mut run: Vec<_> =
-            hits.iter().map(|hit| (hit.score, text(&corpus[hit.key.0 as usize - 1], "_id"))).collect();
-        sum += ndcg10(&mut run, judged);
+            hits.iter().map(|hit| (hit.score, text(&set.corpus[hit.key.0 as usize - 1], "_id"))).collect();
+        ndcg += ndcg10(&mut run, judged);
+        let relevant = |id: &str| judged.get(id).is_some_and(|&gain| gain > 0.0);
+        let found = run.iter().filter(|(_, id)| relevant(id)).count();
+        recall += found as f64 / judged.values().filter(|&&gain| gain > 0.0).count() as f64;
     }
-    sum / judged.len() as f64
+    let queries = set.judged.len() as f64;
+    Figures { ndcg10: ndcg / queries, recall100: recall / queries }
 }
 
 async fn reaches(name: &str, language: Option<&str>, at_least: f64, at_most: f64) {
     let Some(folder) = shared(name) else { return };
-    let ndcg = evaluate(&folder, language).await;
-    println!("{name}: keyword nDCG@10 {ndcg:.4}");
-    assert!((at_least..=at_most).contains(&ndcg), "{name}: {ndcg:.4} is not within {at_least}-{at_most}");
+    let set = open(&folder, language).await;
+    let Figures { ndcg10, recall100 } = evaluate(&set, KeywordScoring::default(), true).await;
+    println!("{name}: keyword nDCG@10 {ndcg10:.4}, recall@100 {recall100:.4}");
+    assert!((at_least..=at_most).contains(&ndcg10), "{name}: {ndcg10:.4} is not within {at_least}-{at_most}");
+}
+
+/// What other constants would give, set by set: for choosing them, not for passing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes, and only prints"]
+async fn other_constants() {
+    let default = KeywordScoring::default();
+    let all = [
+        ("default", default, true),
+        ("no guesses", default, false),
+        ("k1 0.9, b 0.4", KeywordScoring { k1: 0.9, b: 0.4, ..default }, true),
+        ("k1 1.5, b 0.75", KeywordScoring { k1: 1.5, ..default }, true),
+        ("title 0.25", KeywordScoring { title: 0.25, ..default }, true),
+        ("title 0.5", KeywordScoring { title: 0.5, ..default }, true),
+        ("title 1", KeywordScoring { title: 1.0, ..default }, true),
+    ];
+    for (name, language) in [
+        ("scifact", "en"),
+        ("cranfield", "en"),
+        ("cacm", "en"),
+        ("squad2", "en"),
+        ("hotpotqa-100", "en"),
+        ("xquad-en", "en"),
+        ("xquad-de", "de"),
+        ("xquad-ar", "ar"),
+        ("xquad-zh", "zh"),
+    ] {
+        let Some(folder) = shared(name) else { continue };
+        let set = open(&folder, Some(language)).await;
+        for (what, scoring, fuzzy) in all {
+            let Figures { ndcg10, recall100 } = evaluate(&set, scoring, fuzzy).await;
+            println!("{name:14} {what:16} nDCG@10 {ndcg10:.4} recall@100 {recall100:.4}");
+        }
+    }
 }
 
 /// Reference: 0.686 with the same formula and constants; Anserini (k1 0.9, b 0.4) 0.679.
@@ -104,20 +163,26 @@ async fn cacm() {
     reaches("cacm", Some("en"), 0.50, 0.54).await;
 }
 
+/// Reference: 0.967.
+#[tokio::test(flavor = "multi_thread")]
+async fn xquad_english() {
+    reaches("xquad-en", Some("en"), 0.96, 1.0).await;
+}
+
 /// Reference: 0.940 with the German stemmer, 0.915 without.
 #[tokio::test(flavor = "multi_thread")]
 async fn xquad_german() {
-    reaches("xquad-de", Some("de"), 0.93, 1.0).await;
+    reaches("xquad-de", Some("de"), 0.94, 1.0).await;
 }
 
 /// Reference: 0.965 with character pairs, 0.114 with words.
 #[tokio::test(flavor = "multi_thread")]
 async fn xquad_chinese() {
-    reaches("xquad-zh", Some("zh"), 0.95, 1.0).await;
+    reaches("xquad-zh", Some("zh"), 0.96, 1.0).await;
 }
 
 /// Reference: 0.933 with the Arabic stemmer.
 #[tokio::test(flavor = "multi_thread")]
 async fn xquad_arabic() {
-    reaches("xquad-ar", Some("ar"), 0.92, 1.0).await;
+    reaches("xquad-ar", Some("ar"), 0.93, 1.0).await;
 }

@@ -70,6 +70,9 @@ impl Search {
         for degraded in &response.degraded {
             note(format_args!("warning: the {} leg is missing: {}", degraded.leg, degraded.reason));
         }
+        if let Some(meant) = &response.did_you_mean {
+            note(format_args!("did you mean: {meant}"));
+        }
         for (rank, hit) in response.hits.iter().enumerate() {
             let page = hit.page.map(|page| format!(", page {page}")).unwrap_or_default();
             let title = hit.title.as_deref().unwrap_or(&hit.source);

@@ -194,7 +194,8 @@ impl Rig {
         let near = index.search(VectorQuery { vector: &vector, k: 1_000, among: None }).await.unwrap();
         let near: Vec<_> = near.iter().filter(|hit| hit.score > 0.01).map(|hit| hit.key).collect();
         let index = self.store.indexes.keyword(&self.scope).await.unwrap();
-        let words = index.search(KeywordQuery { text: query, k: 1_000, among: None }).await.unwrap();
+        let words =
+            index.search(KeywordQuery { fuzzy: false, ..KeywordQuery::new(query, 1_000) }).await.unwrap();
         let words: Vec<_> = words.iter().map(|hit| hit.key).collect();
         let mut found = Vec::new();
         for keys in [near, words] {

@@ -12,12 +12,17 @@ use frostem::{Algorithm, Stemmer};
 use tantivy::tokenizer::{Language, RawTokenizer, StopWordFilter, TokenFilter, TokenStream, Tokenizer};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
+pub(super) mod exact;
 mod pieces;
+mod verbatim;
 
 use pieces::Piece;
 
 /// Longer terms are cut: hashes and encoded bytes say nothing beyond this.
 const MAX_TERM_BYTES: usize = 128;
+
+/// Shorter words have too many neighbours to guess among.
+const MIN_FUZZY_LETTERS: usize = 4;
 
 /// A query with more terms than this is cut: each costs a posting list.
 const MAX_QUERY_TERMS: usize = 256;
@@ -38,7 +43,7 @@ const fn row(name: &'static str, algorithm: Algorithm, stop_words: Option<Langua
 }
 
 /// `plain` stands last: languages without a stemmer.
-static ROWS: [Row; 19] = [
+static ROWS: [Row; 20] = [
     row("en", Algorithm::English, Some(Language::English)),
     row("ar", Algorithm::Arabic, None),
     row("da", Algorithm::Danish, Some(Language::Danish)),
@@ -47,6 +52,7 @@ static ROWS: [Row; 19] = [
     row("es", Algorithm::Spanish, Some(Language::Spanish)),
     row("fi", Algorithm::Finnish, Some(Language::Finnish)),
     Row { elision: true, ..row("fr", Algorithm::French, Some(Language::French)) },
+    Row { name: "hi", algorithm: None, stop_words: None, elision: false },
     row("hu", Algorithm::Hungarian, Some(Language::Hungarian)),
     Row { elision: true, ..row("it", Algorithm::Italian, Some(Language::Italian)) },
     row("nl", Algorithm::Dutch, Some(Language::Dutch)),
@@ -73,6 +79,9 @@ pub struct QueryTerm {
     pub variants: Vec<String>,
     /// How often the query says it.
     pub times: u32,
+    /// The word as it was typed, lower-cased, if it is one that may be misspelt or unfinished: at least four letters, not
+    /// part of a name, not a name in capitals. `None` for everything else.
+    pub surface: Option<String>,
 }
 
 impl Analysis {
@@ -99,6 +108,12 @@ impl Analysis {
         pieces::split(&normalize(text), &mut |piece| words.push_terms(&piece, &mut terms));
         terms
     }
+}
+
+/// What stands in a text letter by letter, with its place: see [`exact::Exact`] for what counts. Places are from 0, in order,
+/// and several terms may share one.
+pub(super) fn verbatim_terms(text: &str) -> Vec<(usize, String)> {
+    verbatim::terms(&normalize(text))
 }
 
 /// The words of a query in the forms of every language that the index holds, so that a query finds documents of each
@@ -132,10 +147,57 @@ pub fn query_terms(text: &str, present: &[Analysis]) -> Vec<QueryTerm> {
         }
         match terms.iter_mut().find(|term| term.variants == variants) {
             Some(term) => term.times += 1,
-            None => terms.push(QueryTerm { variants, times: 1 }),
+            None => terms.push(QueryTerm { variants, times: 1, surface: surface(&piece) }),
         }
     });
     terms
+}
+
+/// The forms that a word of a text takes in each of `present`.
+pub(super) fn forms(word: &str, present: &[Analysis]) -> Vec<String> {
+    let mut forms = Vec::new();
+    for &analysis in present {
+        Words::new(analysis).push_terms(&Piece::Word(word), &mut forms);
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+/// The words of a text that are candidates for [`QueryTerm::surface`] replaced by what `correct` says, the rest left as it
+/// is, normalised; `None` if nothing was.
+pub(super) fn correct(text: &str, correct: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = normalize(text);
+    let mut corrected = String::with_capacity(text.len());
+    let mut copied = 0;
+    for token in verbatim::tokens(&text) {
+        let Some(better) = surface(&Piece::Word(token.text)).and_then(|word| correct(&word)) else {
+            continue;
+        };
+        corrected.push_str(&text[copied..token.start]);
+        // A word that began a sentence goes on doing so.
+        let mut letters = better.chars();
+        match letters.next() {
+            Some(first) if token.text.starts_with(char::is_uppercase) => {
+                corrected.extend(first.to_uppercase());
+                corrected.push_str(letters.as_str());
+            }
+            _ => corrected.push_str(&better),
+        }
+        copied = token.start + token.text.len();
+    }
+    (copied > 0).then(|| corrected + &text[copied..])
+}
+
+/// See [`QueryTerm::surface`].
+fn surface(piece: &Piece<'_>) -> Option<String> {
+    let Piece::Word(word) = piece else { return None };
+    // An elided article is no part of the word.
+    let word = word.rsplit('\'').find(|part| part.chars().count() > 1).unwrap_or(word);
+    let name = !word.chars().any(char::is_lowercase) && word.chars().any(char::is_uppercase);
+    let plain = word.chars().all(|c| c.is_alphabetic() && !pieces::has_no_spaces(c));
+    let camel = pieces::camel_parts(word).len() > 1;
+    (plain && !name && !camel && word.chars().count() >= MIN_FUZZY_LETTERS).then(|| word.to_lowercase())
 }
 
 /// The language of a query, where it is long enough to tell.
@@ -150,6 +212,7 @@ fn recognise(text: &str) -> Option<Analysis> {
         whatlang::Lang::Spa => "es",
         whatlang::Lang::Fin => "fi",
         whatlang::Lang::Fra => "fr",
+        whatlang::Lang::Hin => "hi",
         whatlang::Lang::Hun => "hu",
         whatlang::Lang::Ita => "it",
         whatlang::Lang::Nld => "nl",
@@ -165,6 +228,8 @@ fn recognise(text: &str) -> Option<Analysis> {
     Some(Analysis::of(Some(code)))
 }
 
+/// NFKC, with the signs that writers take for one another made one: apostrophes, dashes between letters or digits, and
+/// without the signs that make no other word.
 fn normalize(text: &str) -> String {
     let mut text = match is_nfkc_quick(text.chars()) {
         IsNormalized::Yes => text.to_owned(),
@@ -173,7 +238,36 @@ fn normalize(text: &str) -> String {
     if text.contains('\u{2019}') {
         text = text.replace('\u{2019}', "'");
     }
-    text
+    if text.contains(is_silent) {
+        text.retain(|c| !is_silent(c));
+    }
+    if text.contains(is_dash) { hyphenated(&text) } else { text }
+}
+
+/// What is written or left out without making another word: soft hyphen, zero-width space, word joiner, byte-order mark;
+/// the tatweel that stretches an Arabic word, and the vowel signs that few Arabic texts have (as Lucene's ArabicNormalizer).
+fn is_silent(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}' | '\u{640}' | '\u{64B}'..='\u{652}' | '\u{670}'
+    )
+}
+
+fn is_dash(c: char) -> bool {
+    matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
+/// Dashes between letters or digits as hyphens; a dash beside a space stays what it is.
+fn hyphenated(text: &str) -> String {
+    let mut before = false;
+    let mut letters = text.chars().peekable();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(c) = letters.next() {
+        let between = before && letters.peek().is_some_and(|next| next.is_alphanumeric());
+        plain.push(if is_dash(c) && between { '-' } else { c });
+        before = c.is_alphanumeric();
+    }
+    plain
 }
 
 /// One language's treatment of words, with the buffers it needs.
@@ -201,7 +295,7 @@ impl Words {
     /// Whether the piece is a stop word and nothing else.
     fn drops(&mut self, piece: &Piece<'_>) -> bool {
         match piece {
-            Piece::Word(word) => {
+            Piece::Word(word) | Piece::Part(word) => {
                 let lower = self.lower(word);
                 self.is_stop_word(&lower)
             }
@@ -210,18 +304,18 @@ impl Words {
     }
 
     fn lower(&self, word: &str) -> String {
-        if self.row.name == "tr" {
+        match self.row.name {
             // Turkish has two letters i; Unicode's default mapping would mix them.
-            word.replace('I', "ı").replace('İ', "i").to_lowercase()
-        } else {
-            word.to_lowercase()
+            "tr" => word.replace('I', "ı").replace('İ', "i").to_lowercase(),
+            "hi" => word.to_lowercase().chars().filter_map(hindi_letter).collect(),
+            _ => word.to_lowercase(),
         }
     }
 
     fn push_terms(&mut self, piece: &Piece<'_>, terms: &mut Vec<String>) {
         match piece {
             Piece::Verbatim(text) => terms.push(cut(text.to_lowercase())),
-            Piece::Word(word) => {
+            Piece::Word(word) | Piece::Part(word) => {
                 let lower = self.lower(word);
                 if self.row.elision && lower.contains('\'') {
                     lower
@@ -242,10 +336,37 @@ impl Words {
         // Digits and connectors make it a name of something; names have no endings to cut.
         let is_name = lower.bytes().any(|b| b.is_ascii_digit() || b == b'_' || b == b'.');
         let term = match &self.stemmer {
-            Some(stemmer) if !is_name && lower.len() <= MAX_TERM_BYTES => stemmer.stem(lower).into_owned(),
+            Some(stemmer) if !is_name && lower.len() <= MAX_TERM_BYTES => {
+                let stem = stemmer.stem(lower);
+                // Only now: the stemmer tells some endings by the letters that writers mix.
+                if self.row.name == "ar" {
+                    stem.chars().map(arabic_letter).collect()
+                } else {
+                    stem.into_owned()
+                }
+            }
             _ => lower.to_owned(),
         };
         terms.push(cut(term));
+    }
+}
+
+/// Letters that Arabic writers use for one another as one: the forms of alef, alef maqsura and yeh, as Lucene's
+/// ArabicNormalizer has them. Teh marbuta is left to the stemmer, which cuts it off.
+fn arabic_letter(letter: char) -> char {
+    match letter {
+        'آ' | 'أ' | 'إ' | 'ٱ' => 'ا',
+        'ى' => 'ي',
+        other => other,
+    }
+}
+
+/// Hindi spelling variants as one: without nukta, and candrabindu as anusvara (two rules of Lucene's HindiNormalizer).
+fn hindi_letter(letter: char) -> Option<char> {
+    match letter {
+        '\u{93C}' => None,
+        '\u{901}' => Some('\u{902}'),
+        other => Some(other),
     }
 }
 
@@ -279,6 +400,27 @@ mod tests {
         assert_eq!(terms("fr", "l'homme qu’il aime"), ["homm", "aim"]);
         assert_eq!(terms("vi", "Các ngôi nhà"), ["các", "ngôi", "nhà"]);
         assert_eq!(terms("tr", "IRMAK"), ["ırmak"]);
+    }
+
+    #[test]
+    fn spellings_of_one_word_meet() {
+        for (language, spellings) in [
+            ("de", &["Kündigung", "Kuendigung", "kündigungen"][..]),
+            ("de", &["Straße", "Strasse", "STRASSE", "Straßen"]),
+            ("ar", &["المدرسة", "المدرسه", "المَدْرَسَة", "المـــدرسة"]),
+            ("ar", &["الإسلام", "الاسلام", "الأسلام"]),
+            ("ar", &["مستشفى", "مستشفي"]),
+            ("hi", &["बड़ा", "बडा"]),
+            ("hi", &["गाँव", "गांव"]),
+            ("el", &["έρευνα", "ΈΡΕΥΝΑ", "έρευνας"]),
+            ("tr", &["İstanbul", "istanbul"]),
+        ] {
+            let first = terms(language, spellings[0]);
+            assert_eq!(first.len(), 1);
+            for other in spellings {
+                assert_eq!(terms(language, other), first, "{language}: {other}");
+            }
+        }
     }
 
     #[test]
@@ -317,17 +459,41 @@ mod tests {
         assert_eq!(
             one,
             [
-                QueryTerm { variants: vec!["run".into()], times: 1 },
-                QueryTerm { variants: vec!["engin".into()], times: 2 },
+                QueryTerm { variants: vec!["run".into()], times: 1, surface: Some("running".into()) },
+                QueryTerm { variants: vec!["engin".into()], times: 2, surface: Some("engines".into()) },
             ]
         );
         let both = query_terms("the running", &[en, de]);
-        assert_eq!(both, [QueryTerm { variants: vec!["run".into(), "running".into()], times: 1 }]);
+        assert_eq!(both[0].variants, ["run", "running"]);
+        assert_eq!(both.len(), 1);
         // A German stop word that means something in English stays an English word.
-        assert_eq!(query_terms("die", &[en, de]), [QueryTerm { variants: vec!["die".into()], times: 1 }]);
+        let die = QueryTerm { variants: vec!["die".into()], times: 1, surface: None };
+        assert_eq!(query_terms("die", &[en, de]), [die]);
         assert!(query_terms("the of and", &[en, de]).is_empty());
         assert!(query_terms("", &[]).is_empty());
         assert!(query_terms("?! … \u{0}", &[en]).is_empty());
+    }
+
+    #[test]
+    fn only_words_of_prose_may_be_misspelt() {
+        let surfaces = |text: &str| -> Vec<String> {
+            query_terms(text, &[]).into_iter().filter_map(|term| term.surface).collect()
+        };
+        assert_eq!(surfaces("Refnud of the oder"), ["refnud", "oder"]);
+        assert_eq!(
+            surfaces("E-4312 NASA 12345 getUserNmae max_rettry docs/configuraton.md cat 年度报告"),
+            [""; 0]
+        );
+        let swap = |word: &str| (word == "refnud").then(|| "refund".to_owned());
+        assert_eq!(correct("Refnud of E-12, refnud!", swap).as_deref(), Some("Refund of E-12, refund!"));
+        assert_eq!(correct("nothing to do", swap), None);
+    }
+
+    #[test]
+    fn dashes_and_break_marks_do_not_tell_names_apart() {
+        assert_eq!(terms("en", "E\u{2011}4312"), terms("en", "E-4312"));
+        assert_eq!(terms("en", "re\u{AD}fund"), ["refund"]);
+        assert_eq!(normalize("a \u{2013} b\u{2014}c"), "a \u{2013} b-c");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The keyword index on tantivy: BM25 over words, in a folder or in memory.
 //!
-//! One document per chunk. `text` holds title, headings and body and is what a score is made of; `heading` holds title and
-//! headings alone and counts only if [`KeywordSettings::heading_weight`] is above 0. A commit carries the watermark in its
-//! payload, so both become durable in one rename. Statistics (document frequency, average length) count removed chunks
+//! One document per chunk. `text` holds the stemmed words of title, headings and body and is what a score is made of; `title`
+//! and `headings` hold theirs alone and count as far as the search's scoring says; `verbatim` holds every token unstemmed
+//! with its place, for what must be found letter by letter. A commit carries the watermark in its payload, so both become
+//! durable in one rename. Statistics (document frequency, average length) count removed chunks
 //! until their segment is merged: scores may differ by a little from those of a fresh index, never which chunks match.
 
 use std::path::{Path, PathBuf};
@@ -12,70 +13,28 @@ use async_trait::async_trait;
 use roaring::RoaringTreemap;
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TantivyDocument, TextFieldIndexing,
-    TextOptions, Value,
-};
+use tantivy::schema::{IndexRecordOption, TantivyDocument, Value};
 use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, Term};
 
-use super::analyzer::Analysis;
-use super::{KeywordEntry, KeywordHit, KeywordIndex, KeywordQuery};
+use super::analyzer::{Analysis, verbatim_terms};
+use super::{Correction, Exact, KeywordEntry, KeywordHit, KeywordIndex, KeywordQuery};
 use crate::document::{ChunkKey, Seq};
 use crate::error::{ErrorKind, Result, StoreError};
 
+mod fields;
+mod holding;
+mod score;
 mod search;
+mod unknown;
+
+use fields::Fields;
+
+/// Places between title, headings and body: no phrase reaches from one into the next.
+const GAP: usize = 100;
 
 /// What tantivy may keep in memory before it writes a segment; with less, small segments pile up.
 const WRITER_BYTES: usize = 50_000_000;
-
-/// Settings of a keyword index that can change from one opening to the next.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct KeywordSettings {
-    /// What a match in title or headings adds, as a factor of its BM25 there (0–10). 0, the default, scores one field, as
-    /// the published reference figures do; 0.25–0.5 helps keyword-only search over titled pages.
-    pub heading_weight: f32,
-}
-
-impl Default for KeywordSettings {
-    fn default() -> Self {
-        Self { heading_weight: 0.0 }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Fields {
-    key: Field,
-    document: Field,
-    version: Field,
-    text: Field,
-    heading: Field,
-    language: Field,
-    hash: Field,
-}
-
-impl Fields {
-    fn schema() -> (Schema, Self) {
-        let words = || {
-            // Positions would double the index, and nothing asks for phrases.
-            let indexing = TextFieldIndexing::default()
-                .set_tokenizer("raw")
-                .set_index_option(IndexRecordOption::WithFreqs);
-            TextOptions::default().set_indexing_options(indexing)
-        };
-        let mut schema = Schema::builder();
-        let fields = Self {
-            key: schema.add_u64_field("key", INDEXED | FAST),
-            document: schema.add_i64_field("document", FAST),
-            version: schema.add_i64_field("version", FAST),
-            text: schema.add_text_field("text", words()),
-            heading: schema.add_text_field("heading", words()),
-            language: schema.add_text_field("language", STRING),
-            hash: schema.add_bytes_field("hash", STORED),
-        };
-        (schema.build(), fields)
-    }
-}
 
 /// See the module's description.
 #[derive(Clone)]
@@ -85,7 +44,6 @@ struct Inner {
     index: Index,
     fields: Fields,
     reader: IndexReader,
-    settings: KeywordSettings,
     folder: Option<PathBuf>,
     /// Taken only while writing; there from the first write until [`KeywordIndex::rest`].
     writer: Mutex<Option<IndexWriter>>,
@@ -100,32 +58,33 @@ impl std::fmt::Debug for TantivyIndex {
 impl TantivyIndex {
     /// Opens the index in `folder`, or makes an empty one if the folder holds none. `Corrupt` if it can't be read or has
     /// another schema: build a new one then. Blocks.
-    pub fn open(folder: &Path, settings: KeywordSettings) -> Result<Self> {
+    pub fn open(folder: &Path) -> Result<Self> {
         fs_err::create_dir_all(folder).map_err(|e| unusable(folder, e))?;
         let directory = MmapDirectory::open(folder).map_err(|e| unusable(folder, e))?;
         let (schema, fields) = Fields::schema();
         let index = Index::open_or_create(directory, schema).map_err(|e| unusable(folder, e))?;
-        Self::new(index, fields, settings, Some(folder.to_owned()))
+        Self::new(index, fields, Some(folder.to_owned()))
     }
 
     /// An empty index in memory.
-    pub fn in_memory(settings: KeywordSettings) -> Result<Self> {
+    pub fn in_memory() -> Result<Self> {
         let (schema, fields) = Fields::schema();
         let index = Index::builder()
             .schema(schema)
             .settings(IndexSettings::default())
             .create_in_ram()
             .map_err(|e| failed("make a keyword index in memory", e))?;
-        Self::new(index, fields, settings, None)
+        Self::new(index, fields, None)
     }
 
-    fn new(index: Index, fields: Fields, settings: KeywordSettings, folder: Option<PathBuf>) -> Result<Self> {
+    fn new(index: Index, fields: Fields, folder: Option<PathBuf>) -> Result<Self> {
+        fields::register(&index);
         let reader = index
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
             .try_into()
             .map_err(|e| failed("read a keyword index", e))?;
-        Ok(Self(Arc::new(Inner { index, fields, reader, settings, folder, writer: Mutex::new(None) })))
+        Ok(Self(Arc::new(Inner { index, fields, reader, folder, writer: Mutex::new(None) })))
     }
 
     /// Runs blocking work on tokio's blocking threads.
@@ -187,18 +146,19 @@ impl Inner {
 
     fn document(&self, key: u64, entry: &KeywordEntry) -> TantivyDocument {
         let analysis = Analysis::of(entry.language.as_deref());
-        let mut heading = analysis.terms(&entry.title);
-        heading.extend(analysis.terms(&entry.headings));
-        let mut text = heading.clone();
-        text.extend(analysis.terms(&entry.body));
+        let (title, headings) = (analysis.terms(&entry.title), analysis.terms(&entry.headings));
+        let body = analysis.terms(&entry.body);
+        let text = title.iter().chain(&headings).cloned().chain(body).collect();
         let mut document = TantivyDocument::default();
         document.add_u64(self.fields.key, key);
         document.add_i64(self.fields.document, entry.document.0);
         document.add_i64(self.fields.version, entry.version);
         document.add_text(self.fields.language, analysis.name());
         document.add_bytes(self.fields.hash, &entry.content_hash());
-        document.add_pre_tokenized_text(self.fields.heading, pre_tokenized(heading));
-        document.add_pre_tokenized_text(self.fields.text, pre_tokenized(text));
+        document.add_pre_tokenized_text(self.fields.title, in_order(title));
+        document.add_pre_tokenized_text(self.fields.headings, in_order(headings));
+        document.add_pre_tokenized_text(self.fields.text, in_order(text));
+        document.add_pre_tokenized_text(self.fields.verbatim, verbatim(entry));
         document
     }
 
@@ -332,10 +292,22 @@ impl Inner {
 }
 
 /// Terms as tantivy wants them; offsets are not indexed and stay 0.
-fn pre_tokenized(terms: Vec<String>) -> PreTokenizedString {
-    let tokens = terms.into_iter().enumerate();
-    let tokens = tokens.map(|(position, text)| Token { position, text, ..Token::default() }).collect();
+fn pre_tokenized(terms: impl Iterator<Item = (usize, String)>) -> PreTokenizedString {
+    let tokens = terms.map(|(position, text)| Token { position, text, ..Token::default() }).collect();
     PreTokenizedString { text: String::new(), tokens }
+}
+
+fn in_order(terms: Vec<String>) -> PreTokenizedString {
+    pre_tokenized(terms.into_iter().enumerate())
+}
+
+fn verbatim(entry: &KeywordEntry) -> PreTokenizedString {
+    let mut terms: Vec<(usize, String)> = Vec::new();
+    for part in [&entry.title, &entry.headings, &entry.body] {
+        let from = terms.last().map_or(0, |(last, _)| last + GAP);
+        terms.extend(verbatim_terms(part).into_iter().map(|(place, term)| (from + place, term)));
+    }
+    pre_tokenized(terms.into_iter())
 }
 
 /// What keeps an index from being opened or read: the machine's fault, or else the index's.
@@ -404,8 +376,30 @@ impl KeywordIndex for TantivyIndex {
     }
 
     async fn search(&self, query: KeywordQuery<'_>) -> Result<Vec<KeywordHit>> {
-        let (text, k, among) = (query.text.to_owned(), query.k, query.among.cloned());
-        self.run(move |inner| inner.search(&text, k, among)).await
+        query.scoring.check()?;
+        let ask = search::Ask {
+            text: query.text.to_owned(),
+            k: query.k,
+            among: query.among.cloned(),
+            scoring: query.scoring,
+            fuzzy: query.fuzzy,
+        };
+        self.run(move |inner| inner.search(ask)).await
+    }
+
+    async fn holding(
+        &self,
+        exacts: &[Exact],
+        k: usize,
+        among: Option<&RoaringTreemap>,
+    ) -> Result<Vec<KeywordHit>> {
+        let (exacts, among) = (exacts.to_vec(), among.cloned());
+        self.run(move |inner| inner.holding(&exacts, k, among)).await
+    }
+
+    async fn did_you_mean(&self, text: &str, among: Option<&RoaringTreemap>) -> Result<Option<Correction>> {
+        let (text, among) = (text.to_owned(), among.cloned());
+        self.run(move |inner| inner.did_you_mean(&text, among.as_ref())).await
     }
 
     async fn keys(&self) -> Result<RoaringTreemap> {

@@ -8,7 +8,7 @@ use super::{AnyIndex, SyncConfig, any};
 use crate::catalog::IndexKind;
 use crate::document::CollectionKey;
 use crate::error::{ErrorKind, Result, StoreError};
-use crate::keyword::tantivy::{KeywordSettings, TantivyIndex};
+use crate::keyword::tantivy::TantivyIndex;
 use crate::vector::VectorIndex;
 use crate::vector::flat::{FlatIndex, Form, ScanPool};
 
@@ -25,14 +25,12 @@ pub(super) struct Engines {
     folder: Option<PathBuf>,
     pool: ScanPool,
     form: Form,
-    keyword: KeywordSettings,
     flat_max_chunks: u64,
 }
 
 impl Engines {
     pub(super) fn new(folder: Option<PathBuf>, config: &SyncConfig, pool: ScanPool) -> Self {
-        let (form, keyword, flat_max_chunks) = (config.flat_form, config.keyword, config.flat_max_chunks);
-        Self { folder, pool, form, keyword, flat_max_chunks }
+        Self { folder, pool, form: config.flat_form, flat_max_chunks: config.flat_max_chunks }
     }
 
     /// The engine for a collection of this size that has `now` in use; the same one unless it is clearly out of place.
@@ -52,10 +50,9 @@ impl Engines {
 
     /// Opens the generation of the keyword index, or makes it if its folder is not there. Blocking work is moved off.
     pub(super) async fn keyword(&self, collection: CollectionKey, generation: u32) -> Result<TantivyIndex> {
-        let settings = self.keyword;
         match self.generation(collection, IndexKind::Keyword, generation) {
-            Some(folder) => blocking(move || TantivyIndex::open(&folder, settings)).await,
-            None => TantivyIndex::in_memory(settings),
+            Some(folder) => blocking(move || TantivyIndex::open(&folder)).await,
+            None => TantivyIndex::in_memory(),
         }
     }
 

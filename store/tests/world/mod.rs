@@ -163,7 +163,7 @@ pub(crate) async fn answers(store: &Store, scope: &CollectionScope) -> Vec<Vec<C
         let query = VectorQuery { vector: &vector, k: 8, among: None };
         let hits = store.indexes.vector(scope).await.unwrap().search(query).await.unwrap();
         answers.push(hits.iter().map(|hit| hit.key).collect());
-        let query = KeywordQuery { text, k: 100, among: None };
+        let query = KeywordQuery::new(text, 100);
         let hits = store.indexes.keyword(scope).await.unwrap().search(query).await.unwrap();
         // Removed chunks count in BM25's statistics until they are merged away, so only the set is sure.
         let mut keys: Vec<ChunkKey> = hits.iter().map(|hit| hit.key).collect();

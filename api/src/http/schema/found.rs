@@ -80,6 +80,9 @@ pub(crate) struct SearchResponse {
     hits: Vec<Passage>,
     /// What did not work; empty when the result is all it should be.
     degraded: Vec<Degraded>,
+    /// The query with misspelt words put right, where a word that no text holds has one clearly likeliest correction. The
+    /// hits are those of the query as it was asked.
+    did_you_mean: Option<String>,
     /// How the search came about: legs, fusion, what was left out and why. With `explain` only.
     #[schema(value_type = Option<Object>)]
     explain: Option<Value>,

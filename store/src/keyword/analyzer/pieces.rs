@@ -10,6 +10,8 @@ const MAX_IDENTIFIER_BYTES: usize = 96;
 pub(super) enum Piece<'a> {
     /// A word, in its own case, for a language to treat.
     Word(&'a str),
+    /// A word of a name: treated like any other, but it is a name's, so nobody guesses at it.
+    Part(&'a str),
     /// To be indexed as it is, lower-cased: a pair of characters, or an identifier.
     Verbatim(&'a str),
 }
@@ -25,10 +27,11 @@ pub(super) fn split<'a>(text: &'a str, emit: &mut impl FnMut(Piece<'a>)) {
             emit(Piece::Verbatim(name));
             continue;
         }
-        if is_identifier(core) && core.unicode_words().next() != Some(core) {
+        let is_name = is_identifier(core);
+        if is_name && core.unicode_words().next() != Some(core) {
             emit(Piece::Verbatim(core));
         }
-        split_scripts(core, emit);
+        split_scripts(core, if is_name { Piece::Part } else { Piece::Word }, emit);
     }
 }
 
@@ -58,7 +61,7 @@ fn is_identifier(core: &str) -> bool {
 }
 
 /// Parts a run where a script without spaces begins or ends.
-fn split_scripts<'a>(run: &'a str, emit: &mut impl FnMut(Piece<'a>)) {
+fn split_scripts<'a>(run: &'a str, kind: fn(&'a str) -> Piece<'a>, emit: &mut impl FnMut(Piece<'a>)) {
     let mut rest = run;
     while let Some(first) = rest.chars().next() {
         let paired = has_no_spaces(first);
@@ -67,7 +70,7 @@ fn split_scripts<'a>(run: &'a str, emit: &mut impl FnMut(Piece<'a>)) {
         if paired {
             emit_pairs(part, emit);
         } else {
-            part.unicode_words().for_each(|word| emit_word(word, emit));
+            part.unicode_words().for_each(|word| emit_word(word, kind, emit));
         }
         rest = after;
     }
@@ -87,14 +90,14 @@ fn emit_pairs<'a>(part: &'a str, emit: &mut impl FnMut(Piece<'a>)) {
 }
 
 /// The word, and the parts of a compound name (`max_retry_count`, `getUserName`, `wellspring.store`).
-fn emit_word<'a>(word: &'a str, emit: &mut impl FnMut(Piece<'a>)) {
-    emit(Piece::Word(word));
+fn emit_word<'a>(word: &'a str, kind: fn(&'a str) -> Piece<'a>, emit: &mut impl FnMut(Piece<'a>)) {
+    emit(kind(word));
     if word.contains(['_', '.']) {
-        word.split(['_', '.']).filter(|part| worth_a_term(part)).for_each(|part| emit(Piece::Word(part)));
+        word.split(['_', '.']).filter(|part| worth_a_term(part)).for_each(|part| emit(Piece::Part(part)));
     } else if word.is_ascii() {
         let parts = camel_parts(word);
         if parts.len() > 1 && parts.iter().all(|part| part.len() > 1) {
-            parts.into_iter().for_each(|part| emit(Piece::Word(part)));
+            parts.into_iter().for_each(|part| emit(Piece::Part(part)));
         }
     }
 }
@@ -106,7 +109,7 @@ fn worth_a_term(part: &str) -> bool {
 }
 
 /// `getHTTPServer` → `get`, `HTTP`, `Server`. One part where there is no change of case.
-fn camel_parts(word: &str) -> Vec<&str> {
+pub(super) fn camel_parts(word: &str) -> Vec<&str> {
     let bytes = word.as_bytes();
     let mut parts = Vec::new();
     let mut start = 0;
@@ -125,7 +128,7 @@ fn camel_parts(word: &str) -> Vec<&str> {
 }
 
 /// Scripts written without spaces between words, and Hangul, whose particles stick to the word: pairs find them all.
-fn has_no_spaces(c: char) -> bool {
+pub(super) fn has_no_spaces(c: char) -> bool {
     matches!(u32::from(c),
         0x0E00..=0x0EFF // Thai, Lao
         | 0x1000..=0x109F // Myanmar
