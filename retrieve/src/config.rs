@@ -38,6 +38,9 @@ pub struct RetrieveConfig {
     pub keyword: KeywordScoring,
     /// Whether the keyword leg puts similar words in the place of words that no text holds, and proposes a correction.
     pub keyword_fuzzy: bool,
+    /// Whether what holds an identifier or a quoted phrase of the query is kept among the first three hits; not in mode
+    /// `dense`.
+    pub exact: bool,
     /// Hits whose text equals a better hit's are left out.
     pub collapse_duplicates: bool,
     /// Hits that share this part of their three-word sequences with a better hit, 0.5 to 1, and hold the same numbers,
@@ -110,6 +113,7 @@ impl Default for RetrieveConfig {
             boosts: Vec::new(),
             keyword: KeywordScoring::default(),
             keyword_fuzzy: true,
+            exact: true,
             collapse_duplicates: true,
             near_duplicates: None,
             per_document: None,

@@ -375,7 +375,7 @@ impl Rarity<'_> {
     async fn count(&self, word: &str) -> Result<bool> {
         let index = self.hop.store.indexes.keyword(self.hop.scope).await?;
         let most = (index.len().await? / RARE_IN).max(RARE_LEAST) as usize;
-        let hits = index.search(KeywordQuery { text: word, k: most + 1, among: None }).await?;
+        let hits = index.search(KeywordQuery { fuzzy: false, ..KeywordQuery::new(word, most + 1) }).await?;
         Ok((1..=most).contains(&hits.len()))
     }
 }

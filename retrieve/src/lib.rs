@@ -16,12 +16,13 @@ pub mod passage;
 pub mod pipeline;
 pub mod query;
 pub mod refine;
-pub mod tuning;
 pub mod replay;
+pub mod tuning;
 
 mod adjust;
 mod choose;
 mod diversify;
+mod exact;
 mod models;
 mod recall;
 mod rerank;
@@ -40,8 +41,8 @@ pub use passage::{Context, Passage, SearchResponse};
 pub use pipeline::{Retriever, document_ranking};
 pub use query::{Mode, Overrides, SearchRequest};
 pub use refine::RefineConfig;
-pub use tuning::{LanguageTuning, Tuning};
 pub use replay::Replayed;
+pub use tuning::{LanguageTuning, Tuning};
 pub use wellspring_store::keyword::KeywordScoring;
 pub use wellspring_store::{
     Access, ChunkId, CollectionName, CollectionScope, Collections, DocumentId, Filter, Metadata, PageSpan,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wellspring_models::registry::Registry;
 use wellspring_store::clock::{Clock, SystemClock};
-use wellspring_store::{Catalog, ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
+use wellspring_store::{Catalog, ChunkId, ChunkKey, CollectionScope, DocumentId, PageSpan, Store, Version};
 
 use crate::adjust::adjust;
 use crate::choose::{Chosen, choose};
@@ -14,6 +14,7 @@ use crate::config::{RetrieveConfig, within};
 use crate::context::contexts;
 use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::exact::Pins;
 use crate::explain::{self, Degraded, Explain, Timings};
 use crate::fuse::fuse;
 use crate::memory::LegMemory;
@@ -48,6 +49,7 @@ pub struct Retriever {
 /// The outcome of the rounds of recall.
 struct Ranked {
     chosen: Chosen,
+    pins: Pins,
     degraded: Vec<Degraded>,
     did_you_mean: Option<String>,
     explain: Option<Explain>,
@@ -217,7 +219,7 @@ impl Retriever {
         let mut timings = Timings::default();
         self.tune(scope, query).await;
         let query = &*query;
-        let Ranked { chosen, mut degraded, did_you_mean, explain } =
+        let Ranked { chosen, pins, mut degraded, did_you_mean, explain } =
             self.rank(scope, query, &mut timings).await?;
         let mut hits = chosen.passages;
         if query.refine.is_on() {
@@ -227,10 +229,12 @@ impl Retriever {
             degraded.extend(lost);
         }
         degraded.extend(self.rerank(query, &mut hits, &mut timings).await);
+        pins.lift_passages(&mut hits);
         if let Some(lambda) = query.mmr {
             let stage = Instant::now();
-            hits = self.diversify(scope, hits, lambda, query.k).await?;
+            hits = self.diversify(scope, hits, &pins, lambda, query.k).await?;
             timings.add("diversify", stage);
+            pins.lift_passages(&mut hits);
         }
         hits.truncate(query.k);
         degraded.extend(self.widen(scope, query, &mut hits, &mut timings).await);
@@ -254,6 +258,7 @@ impl Retriever {
         let mut depth = query.depth.max(want).min(deepest);
         let mut report = query.explain.then(|| explain::of_query(query));
         let mut earlier: Option<Chosen> = None;
+        let mut pins = Pins::default();
         for round in 1.. {
             let recalled = match (legs.round(depth, timings).await, earlier.take()) {
                 (Ok(recalled), _) => recalled,
@@ -262,6 +267,7 @@ impl Retriever {
                     let degraded = vec![Degraded { leg: "recall".to_owned(), reason }];
                     return Ok(Ranked {
                         chosen,
+                        pins,
                         degraded,
                         did_you_mean: legs.did_you_mean().await?,
                         explain: report,
@@ -274,6 +280,10 @@ impl Retriever {
             timings.add("fuse", stage);
             let now = self.clock.now();
             let adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
+            if round == 1 && query.exact && query.mode.wants_keyword() {
+                pins = legs.pins(&fused, timings).await;
+            }
+            pins.lift_fused(&mut fused);
             let stage = Instant::now();
             let mut chosen = choose(catalog, scope, query, &fused, want).await?;
             timings.add("join", stage);
@@ -290,7 +300,8 @@ impl Retriever {
                     report.vector_index = legs.vector_engine().await;
                 }
                 let did_you_mean = legs.did_you_mean().await?;
-                return Ok(Ranked { chosen, degraded: legs.degraded(), did_you_mean, explain: report });
+                let degraded = legs.degraded();
+                return Ok(Ranked { chosen, pins, degraded, did_you_mean, explain: report });
             }
             earlier = Some(chosen);
             depth = depth.saturating_mul(4).min(deepest);
@@ -323,6 +334,7 @@ impl Retriever {
         &self,
         scope: &CollectionScope,
         hits: Vec<Passage>,
+        pins: &Pins,
         lambda: f32,
         k: usize,
     ) -> Result<Vec<Passage>> {
@@ -332,8 +344,10 @@ impl Retriever {
             vectors.push(index.vector(hit.place.key).await?);
         }
         let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
+        let keys: Vec<ChunkKey> = hits.iter().map(|hit| hit.place.key).collect();
         let mut hits: Vec<Option<Passage>> = hits.into_iter().map(Some).collect();
-        let picked = marginal_relevance(&scores, &vectors, lambda, k);
+        let mut picked = marginal_relevance(&scores, &vectors, lambda, k);
+        pins.keep_picked(&keys, &mut picked);
         Ok(picked.into_iter().filter_map(|index| hits[index].take()).collect())
     }
 

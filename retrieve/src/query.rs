@@ -138,6 +138,8 @@ pub struct Overrides {
     pub keyword_fuzzy: Option<bool>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
+    /// See [`RetrieveConfig::exact`].
+    pub exact: Option<bool>,
     /// See [`RetrieveConfig::collapse_duplicates`].
     pub collapse_duplicates: Option<bool>,
     /// See [`RetrieveConfig::near_duplicates`].
@@ -168,6 +170,7 @@ pub(crate) struct Query {
     pub(crate) boosts: Vec<Boost>,
     pub(crate) keyword: KeywordScoring,
     pub(crate) keyword_fuzzy: bool,
+    pub(crate) exact: bool,
     pub(crate) collapse_duplicates: bool,
     pub(crate) near_duplicates: Option<f32>,
     pub(crate) per_document: Option<usize>,
@@ -233,6 +236,7 @@ impl Query {
             max_depth: config.max_depth,
             keyword,
             keyword_fuzzy: overrides.keyword_fuzzy.unwrap_or(config.keyword_fuzzy),
+            exact: overrides.exact.unwrap_or(config.exact),
             collapse_duplicates: overrides.collapse_duplicates.unwrap_or(config.collapse_duplicates),
             boosts,
             near_duplicates,

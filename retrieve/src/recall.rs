@@ -13,14 +13,16 @@ use wellspring_store::vector::VectorQuery;
 use wellspring_store::{ChunkKey, CollectionScope, Store};
 
 use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::exact::Pins;
 use crate::explain::{Degraded, Timings, VectorEngine, milliseconds};
-use crate::fuse::{LegHit, LegList, Missing};
+use crate::fuse::{Fused, LegHit, LegList, Missing};
 use crate::memory::{KeywordAsk, LegAsk, LegMemory};
 use crate::models::CollectionModels;
 use crate::query::Query;
 
 pub(crate) const DENSE: &str = "dense";
 pub(crate) const KEYWORD: &str = "keyword";
+const EXACT: &str = "exact";
 
 /// Both legs of one search. What was paid for once (the query's vector, the candidates) is kept between rounds, and a
 /// leg that failed is not asked again.
@@ -37,6 +39,7 @@ pub(crate) struct Legs<'a> {
     correction: OnceCell<Option<Correction>>,
     dense_failed: Option<RetrieveError>,
     keyword_failed: Option<RetrieveError>,
+    exact_failed: Option<RetrieveError>,
 }
 
 /// One round's lists; `None` for a leg that was not wanted or failed.
@@ -77,6 +80,7 @@ impl<'a> Legs<'a> {
             correction: OnceCell::new(),
             dense_failed: None,
             keyword_failed: None,
+            exact_failed: None,
         }
     }
 
@@ -98,7 +102,7 @@ impl<'a> Legs<'a> {
 
     /// What did not work so far.
     pub(crate) fn degraded(&self) -> Vec<Degraded> {
-        [(DENSE, &self.dense_failed), (KEYWORD, &self.keyword_failed)]
+        [(DENSE, &self.dense_failed), (KEYWORD, &self.keyword_failed), (EXACT, &self.exact_failed)]
             .into_iter()
             .filter_map(|(leg, failed)| {
                 Some(Degraded { leg: leg.to_owned(), reason: failed.as_ref()?.to_string() })
@@ -252,6 +256,25 @@ impl<'a> Legs<'a> {
                 Ok(self.store.catalog.candidates(self.scope, self.query.filter.as_ref()).await?)
             })
             .await
+    }
+
+    /// What of the query must not be lost; see [`crate::exact`]. A failure costs only that.
+    pub(crate) async fn pins(&mut self, fused: &[Fused], timings: &mut Timings) -> Pins {
+        let this = &*self;
+        let (found, ms) =
+            this.timed(Pins::find(this.store, this.scope, this.query, || this.among(), fused)).await;
+        timings.add_ms(EXACT, ms);
+        match found {
+            Ok(pins) => pins,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "exact matches could not be looked up"
+                );
+                self.exact_failed = Some(error);
+                Pins::default()
+            }
+        }
     }
 
     /// What answers the vector leg; `None` if it can't say.

@@ -190,7 +190,7 @@ async fn agreement(
     let words = store.indexes.keyword(scope).await?;
     let mut found = Vec::with_capacity(questions.len());
     for question in &questions {
-        let query = KeywordQuery { text: question, k: LOOKED_UP, among: Some(&among) };
+        let query = KeywordQuery { among: Some(&among), ..KeywordQuery::new(question, LOOKED_UP) };
         found.push(words.search(query).await?.into_iter().map(|hit| hit.key).collect::<Vec<_>>());
     }
     let compare = move || {

@@ -19,7 +19,7 @@ async fn a_search_explains_itself() {
     let request = SearchRequest { explain: true, k: 3, filter, ..SearchRequest::new("paid  leave\tdays") };
     let response = retriever.search(&world.scope, request).await.unwrap();
     let stages: Vec<&str> = response.timings.0.keys().map(String::as_str).collect();
-    assert_eq!(stages, ["dense", "fuse", "join", "keyword", "links", "total"]);
+    assert_eq!(stages, ["dense", "exact", "fuse", "join", "keyword", "links", "total"]);
     assert!(response.timings.0.values().all(|ms| *ms >= 0.0));
     let mut json = serde_json::to_value(&response).unwrap();
     json["timings"] = serde_json::Value::Null;

@@ -16,10 +16,10 @@ mod jobs;
 mod names;
 #[path = "catalog/races.rs"]
 mod races;
-#[path = "catalog/tuning.rs"]
-mod tuning;
 #[path = "catalog/recorded.rs"]
 mod recorded;
+#[path = "catalog/tuning.rs"]
+mod tuning;
 
 pub(crate) use access::*;
 pub(crate) use documents::*;
@@ -27,8 +27,8 @@ pub(crate) use indexes::*;
 pub(crate) use jobs::*;
 pub(crate) use names::*;
 pub(crate) use races::*;
-pub(crate) use tuning::*;
 pub(crate) use recorded::*;
+pub(crate) use tuning::*;
 
 /// Hands every rule's name to a macro.
 macro_rules! rules {
