@@ -76,6 +76,12 @@ RESULT_SETS ?= datasets/ostermere $(addprefix $(DATASETS)/,scifact cranfield cac
 results: setup build ## Measure every mode on every set: datasets/RESULTS.md, and the page target/results.html
 	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
 
+FINANCEBENCH ?= $(WELLSPRING_TEST_SHARED)/documents/financebench
+CHUNKINGS ?= --set '' --set 'file_name = "never"; captions = false'
+.PHONY: finance
+finance: setup build ## Find the evidence pages of questions about 29 company filings; CHUNKINGS names the settings to compare
+	@$(PYTHON) datasets/finance.py $(FINANCEBENCH) --binary $(WELLSPRING) --work $(TARGET)/finance $(CHUNKINGS)
+
 .PHONY: measure-answers
 measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA
 	$(CARGO) build --locked --package wellspring-answer --example measure
