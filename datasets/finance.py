@@ -151,6 +151,7 @@ def measure(options, pdfs, asked, settings):
             line[f"page-recall@{cut}"] = round(hits / len(found), 3)
             line[f"interval@{cut}"] = [round(low, 3), round(high, 3)]
         line["mrr@10"] = round(sum(1 / rank for rank in found) / len(found), 3)
+        line["ranks"] = [None if rank == math.inf else rank for rank in found]
         result["recall"].append(line)
         shares = "  ".join(f"@{cut} {line[f'page-recall@{cut}']:.3f} ({line[f'interval@{cut}'][0]:.2f}–"
                            f"{line[f'interval@{cut}'][1]:.2f})" for cut in CUTS)
@@ -167,7 +168,7 @@ def main():
     parser.add_argument("--most-kilobytes", type=int)
     parser.add_argument("--mode", action="append", choices=("hybrid", "dense", "keyword"))
     parser.add_argument("--set", dest="settings", action="append")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--json", type=Path, help="write the figures, and the rank of every question, to this file, too")
     options = parser.parse_args()
     options.mode = options.mode or ["hybrid", "dense", "keyword"]
     # Another build may read and cut otherwise.

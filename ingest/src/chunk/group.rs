@@ -26,9 +26,10 @@ pub(super) fn chunks(
     max: usize,
     input: &Input<'_>,
 ) -> Vec<Chunk> {
-    let structure = match input.outline {
-        outline if config.code && !outline.is_empty() => Structure::of_outline(input.text, outline),
-        _ => Structure::of(input.text, input.markup),
+    let code = config.code && !input.outline.is_empty();
+    let structure = match code {
+        true => Structure::of_outline(input.text, input.outline),
+        false => Structure::of(input.text, input.markup),
     };
     let special = words.special();
     let room = max.saturating_sub(special).max(1);
@@ -46,7 +47,8 @@ pub(super) fn chunks(
             target,
             max: max_body,
             min: config.min_tokens,
-            overlap: config.overlap_tokens,
+            // Half a statement before a function's second part says nothing that its name does not.
+            overlap: if code { 0 } else { config.overlap_tokens },
             captions: config.captions,
         };
         let mut splitter =

@@ -137,14 +137,19 @@ impl<'t> Splitter<'_, '_, 't> {
         self.slice(half..limit).rfind('\n').map_or(limit, |line| half + line + 1)
     }
 
-    /// Packs rows from the caption at `lead` on; every piece but the first names caption and header, or the header alone,
-    /// unless that takes more than a third of the room.
+    /// Packs rows from the caption at `lead` on; every piece but the first repeats caption and header, or the header alone,
+    /// unless that takes more than a third of the room. Where the header is another table's, so does the first.
     fn rows(&mut self, table: &Table, lead: usize, budget: Budget, pieces: &mut Vec<Piece>) {
-        let first = self.size(lead..table.header.end);
-        let mut repeated = [lead, table.span.start].into_iter().map(|start| start..table.header.end);
+        let own = table.names.as_ref() == Some(&table.header);
+        let captioned = own.then_some(lead..table.header.end);
+        let mut repeated = captioned.into_iter().chain(table.names.clone());
         let header = repeated.find(|header| self.size(header.clone()) * 3 <= budget.target);
         let reserved = header.clone().map_or(0, |header| self.size(header));
-        let mut open = Piece::new(lead..table.header.end, first);
+        let first = self.size(lead..table.header.end);
+        let mut open = match own {
+            true => Piece::new(lead..table.header.end, first),
+            false => Piece { header: header.clone(), ..Piece::new(lead..table.header.end, first + reserved) },
+        };
         let mut at = table.header.end;
         for line in self.slice(at..table.span.end).split_inclusive('\n') {
             let row = at..at + line.len();

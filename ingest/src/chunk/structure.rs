@@ -48,6 +48,9 @@ pub(super) struct Section {
 pub(super) struct Table {
     pub(super) span: Range<usize>,
     pub(super) header: Range<usize>,
+    /// What its rows are told when they stand apart from it: its header, or that of the table before where a page or a line of
+    /// text cut one table in two. None where its first row holds amounts and so is no header.
+    pub(super) names: Option<Range<usize>>,
     /// Where the short paragraph, or the last sentence of a longer one, begins that stands right before the table and says
     /// what it shows; the table's own start where there is none.
     pub(super) lead: usize,
@@ -110,6 +113,7 @@ impl Structure {
                 Event::Start(Tag::Table(_)) if depth == 0 => {
                     self.tables.push(Table {
                         header: header_of(text, &range),
+                        names: None,
                         lead: range.start,
                         span: range,
                     });
@@ -150,11 +154,23 @@ impl Structure {
     fn find_leads(&mut self, text: &str) {
         let mut tables = std::mem::take(&mut self.tables);
         let mut before = 0;
+        // Section, columns and header of the table before.
+        let mut last: Option<(usize, usize, Range<usize>)> = None;
         for table in &mut tables {
             let start = table.span.start;
+            let section = self.section_at(start);
+            let header = text.get(table.header.clone()).unwrap_or_default();
+            let columns = cells(header).count();
+            if names_columns(header) {
+                last = Some((section, columns, table.header.clone()));
+            }
+            table.names = last
+                .as_ref()
+                .filter(|(in_section, of, _)| *in_section == section && *of == columns)
+                .map(|(_, _, header)| header.clone());
             let code = self.code.partition_point(|c| c.start < start).checked_sub(1);
             let from = before
-                .max(self.sections.get(self.section_at(start)).map_or(0, |section| section.body))
+                .max(self.sections.get(section).map_or(0, |section| section.body))
                 .max(code.and_then(|i| self.code.get(i)).map_or(0, |code| code.end));
             table.lead = lead(text, from.min(start)..start);
             before = table.span.end;
@@ -192,6 +208,26 @@ impl Structure {
 fn header_of(text: &str, table: &Range<usize>) -> Range<usize> {
     let lines = text.get(table.clone()).unwrap_or_default().split_inclusive('\n').take(2);
     table.start..table.start + lines.map(str::len).sum::<usize>()
+}
+
+/// The cells of the first row.
+fn cells(header: &str) -> impl Iterator<Item = &str> {
+    let row = header.lines().next().unwrap_or_default().trim();
+    let row = row.strip_prefix('|').unwrap_or(row);
+    row.strip_suffix('|').unwrap_or(row).split('|').map(str::trim)
+}
+
+/// Whether a table's first row names its columns: not most of it are amounts (a year is none).
+fn names_columns(header: &str) -> bool {
+    let amount = |cell: &&str| {
+        let year = cell.len() == 4 && (cell.starts_with("19") || cell.starts_with("20"));
+        !year && cell.chars().any(|c| c.is_ascii_digit()) && cell.chars().all(|c| !c.is_alphabetic())
+    };
+    let (named, amounts) = (
+        cells(header).skip(1).filter(|c| !c.is_empty()).count(),
+        cells(header).skip(1).filter(amount).count(),
+    );
+    amounts * 2 <= named
 }
 
 /// Where the caption begins that ends what stands before a table; the end of the span where there is none.
@@ -254,6 +290,18 @@ mod tests {
         assert_eq!(&text[table.header.clone()], "| a | b |\n|---|---|\n");
         assert!(text[table.span.clone()].ends_with("| 3 | 4 |\n"));
         assert_eq!(structure.prose_start(text.len()), table.span.end);
+    }
+
+    #[test]
+    fn a_table_without_a_header_has_that_of_the_table_it_goes_on_from() {
+        let head = "| | 2015 | 2016 |\n|---|---|---|\n";
+        let rest = "| Other | 6,281 | (8,116) |\n|---|---|---|\n| Net | 1 | 2 |\n";
+        let text = format!(
+            "# A\n\n{head}| Sales | 1 | 2 |\n\nDepreciation and\n\n{rest}\n# B\n\n{rest}\n| a |\n|---|\n| 5 |\n"
+        );
+        let structure = Structure::of(&text, Markup::Markdown);
+        let names: Vec<_> = structure.tables.iter().map(|t| t.names.clone().map(|n| &text[n])).collect();
+        assert_eq!(names, [Some(head), Some(head), None, Some("| a |\n|---|\n")]);
     }
 
     #[test]
