@@ -305,8 +305,11 @@ async fn a_passage_is_widened_to_its_section_up_to_the_limit() {
         let request = SearchRequest { k: 1, neighbours: Some(neighbours), ..SearchRequest::new(query) };
         let hit = retriever.search(&world.scope, request).await.unwrap().hits.remove(0);
         let context = hit.context.clone().unwrap();
-        assert_eq!(&text[context.start..context.end], context.text);
         assert!(context.start <= hit.start && hit.end <= context.end);
+        assert_eq!(context.text[hit.start - context.start..hit.end - context.start], hit.text);
+        if hit.document_id.as_str() == "d" {
+            assert_eq!(&text[context.start..context.end], context.text);
+        }
         context.text
     };
     let pets = "# Pets\n\nAbout cats.\n\nAbout dogs.";

@@ -243,7 +243,7 @@ mod tests {
             (
                 "a.c",
                 "/* Adds. */\nstatic int *add(int a, int b) {\n  return 0;\n}\nstruct point { int x; };\nint x = 3;\n",
-                vec!["add = /* Adds. */", "point = struct point { int x; };"],
+                vec!["add = /* Adds. */", "point = struct point { int x; }"],
             ),
             (
                 "a.cpp",
@@ -280,10 +280,10 @@ mod tests {
             .is_empty()
         );
         assert!(of("fn f() {}", Format::Text, None).is_empty());
-        assert_eq!(
-            parts("fn good() {}\nfn broken( {\nfn other() { 1 + }\n", "a.rs").first().unwrap(),
-            "good = fn good() {}"
-        );
+        let good = (0..20).map(|i| format!("fn good_{i}() {{ call() }}\n")).collect::<String>();
+        let names = parts(&format!("{good}fn broken( {{\n"), "a.rs");
+        assert_eq!(names.first().unwrap(), "good_0 = fn good_0() { call() }");
+        assert!(names.len() >= 20, "{names:?}");
         parts(&"fn f() { ".repeat(3_000), "a.rs");
         parts(&"((((".repeat(20_000), "a.js");
     }

@@ -30,7 +30,7 @@ fn sources() -> Vec<(&'static str, String)> {
             "a.rs",
             format!(
                 "//! Keeps things.\n\nuse std::fs;\n\n/// A store.\npub struct Store;\n\nimpl Store {{\n    /// Opens the store.\n    #[must_use]\n    pub fn open() -> Self {{\n{}        Store\n    }}\n\n    /// Closes it.\n    fn close(self) {{\n{}    }}\n}}\n\nfn short() {{}}\n",
-                body("        let value_N = fs::read(\"N\");\n", 14),
+                body("        let value_N = fs::read(\"N\");\n", 7),
                 body("        drop(value_N);\n", 20)
             ),
         ),

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn page_numbers_go_wherever_they_stand_and_other_numbers_stay() {
         let page = |number: usize| {
-            let total = if number == 4 { "2019".to_owned() } else { format!("total {number}") };
+            let total = if number == 4 { "2019".to_owned() } else { "of".repeat(number) };
             let text = format!("Words of their own on page {}", "abcdefgh".repeat(number));
             vec![
                 line(&text, 700.0),
