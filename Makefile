@@ -82,6 +82,11 @@ identifiers: setup build ## Plant 5 000 identifiers in 20 000 passages and count
 	$(CARGO) run --locked --package wellspring-eval --example plant_identifiers -- $(PLANTED) 5000 \
 	  $(addprefix $(DATASETS)/,scifact cranfield cacm squad2 hotpotqa-100 xquad-en)
 	$(WELLSPRING) eval retrieval --dataset $(PLANTED) --mode all --measures hit@1,hit@3 --latency-queries 0
+FINANCEBENCH ?= $(WELLSPRING_TEST_SHARED)/documents/financebench
+CHUNKINGS ?= --set '' --set 'file_name = "never"; captions = false'
+.PHONY: finance
+finance: setup build ## Find the evidence pages of questions about 29 company filings; CHUNKINGS names the settings to compare
+	@$(PYTHON) datasets/finance.py $(FINANCEBENCH) --binary $(WELLSPRING) --work $(TARGET)/finance $(CHUNKINGS)
 
 .PHONY: measure-answers
 measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA

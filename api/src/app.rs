@@ -116,7 +116,7 @@ impl App {
             model: info.name.clone(),
             fingerprint: info.fingerprint.to_string(),
             dimension: info.dimension,
-            settings: CollectionSettings::default().to_value()?,
+            settings: CollectionSettings { chunk: self.config.chunk.clone() }.to_value()?,
         };
         Ok(self.store.catalog.create_collection(scope, new).await?)
     }

@@ -13,6 +13,7 @@ use crate::output::{Outcome, Printer};
 use crate::telemetry;
 
 mod ask;
+mod chunks;
 mod collection;
 mod doctor;
 mod document;
@@ -66,6 +67,9 @@ pub(crate) enum Command {
     /// List, make, show, rebuild or delete collections
     #[command(subcommand)]
     Collection(collection::Collection),
+    /// Show how a file would be cut, without storing anything
+    #[command(subcommand)]
+    Chunks(chunks::Chunks),
     /// List, show or delete documents
     #[command(subcommand)]
     Document(document::Document),
@@ -191,6 +195,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(document.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,
         Command::Models(models) => Box::pin(models.run(config)).await,
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await

@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use wellspring_answer::AnswerConfig;
-use wellspring_ingest::IngestConfig;
 use wellspring_ingest::extract::Limits;
+use wellspring_ingest::{ChunkConfig, IngestConfig};
 use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) models: ModelsConfig,
     /// Reading documents.
     pub(crate) extract: ExtractConfig,
+    /// How documents of new collections are cut.
+    pub(crate) chunk: ChunkConfig,
     /// Uploads, workers, jobs.
     pub(crate) ingest: IngestConfig,
     /// Search.
@@ -138,6 +140,7 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
         anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
     })?;
     config.server.check()?;
+    config.chunk.validate().context("the configuration is wrong at `chunk`")?;
     Ok(config)
 }
 
@@ -181,7 +184,7 @@ impl ServerConfig {
 }
 
 /// Puts a variable's value at its place: as TOML if it reads as TOML (numbers, booleans, lists), else as a string.
-fn set(table: &mut toml::Table, keys: &[String], value: &str) -> anyhow::Result<()> {
+pub(crate) fn set(table: &mut toml::Table, keys: &[String], value: &str) -> anyhow::Result<()> {
     match keys {
         [] => bail!("the name ends after the prefix"),
         [last] => {

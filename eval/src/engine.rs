@@ -69,7 +69,11 @@ impl Switches {
     }
 
     pub(crate) fn widening(&self) -> Option<NeighbourConfig> {
-        (self.neighbours > 0).then_some(NeighbourConfig { before: self.neighbours, after: self.neighbours })
+        (self.neighbours > 0).then_some(NeighbourConfig {
+            before: self.neighbours,
+            after: self.neighbours,
+            section: None,
+        })
     }
 }
 

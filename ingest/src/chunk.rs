@@ -8,6 +8,7 @@ use wellspring_models::TokenCounter;
 use wellspring_store::{ChunkId, CollectionKey, ContentHash, DocumentKey, PageSpan, Version};
 
 use crate::error::{ErrorKind, IngestError, Result};
+use crate::extract::outline::Item;
 
 mod count;
 mod emit;
@@ -20,7 +21,7 @@ pub use structure::Markup;
 use count::{Known, Words};
 
 /// Changes whenever the same text and configuration give other chunks.
-const ALGORITHM: u32 = 1;
+const ALGORITHM: u32 = 2;
 /// Memories of word counts kept for documents that are cut at the same time.
 const COPIES: usize = 4;
 /// Fewest tokens a model must read.
@@ -35,6 +36,18 @@ pub enum ChunkMode {
     /// The whole document is one chunk, embedded as title + space + text and cut by the model where it is too long:
     /// how the literature indexes evaluation sets.
     Whole,
+}
+
+/// When the name of its file is embedded in front of a document's title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileName {
+    /// Of PDF files, whose titles seldom say which of many alike documents it is.
+    Auto,
+    /// Of every file.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// How documents are cut. Sizes are tokens of the collection's embedding model.
@@ -59,6 +72,14 @@ pub struct ChunkConfig {
     pub title: bool,
     /// Whether the headings above a chunk are embedded with it. Yes.
     pub headings: bool,
+    /// Whether the file's name is embedded with the title: only where `title` is on, nobody gave a title, and the name has
+    /// words that the title does not have. `auto`.
+    pub file_name: FileName,
+    /// Whether the paragraph or sentence that introduces a table stays with it, and is embedded again, with the header,
+    /// before rows that did not fit. Yes.
+    pub captions: bool,
+    /// Whether source code is cut along its functions, types and modules, whose names are then its headings. Yes.
+    pub code: bool,
 }
 
 impl Default for ChunkConfig {
@@ -72,6 +93,9 @@ impl Default for ChunkConfig {
             prefix_tokens: 48,
             title: true,
             headings: true,
+            file_name: FileName::Auto,
+            captions: true,
+            code: true,
         }
     }
 }
@@ -108,6 +132,8 @@ pub struct Input<'a> {
     pub title: Option<&'a str>,
     /// Pages, ascending.
     pub pages: &'a [PageSpan],
+    /// Named parts of source code, ascending by start, outer ones first; empty for anything else.
+    pub outline: &'a [Item],
 }
 
 /// A chunk without vector and id.
@@ -159,6 +185,11 @@ impl Chunker {
         }
         let additive = count::adds_up(counter.as_ref());
         Ok(Self { config, counter, max_tokens, additive, known: Arc::default() })
+    }
+
+    /// How it cuts.
+    pub fn config(&self) -> &ChunkConfig {
+        &self.config
     }
 
     /// The limit on embedded text, tokens.

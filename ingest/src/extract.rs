@@ -22,6 +22,7 @@ mod limits;
 mod markdown;
 mod math;
 mod opc;
+pub mod outline;
 mod pdf;
 mod pptx;
 mod sheet;
@@ -56,6 +57,8 @@ pub struct Extracted {
     /// Pages ascending by number and position, not overlapping, inside the text; empty when the format has none.
     /// Slides and sheets count as pages. A page without text has no entry.
     pub pages: Vec<PageSpan>,
+    /// Named parts of source code and configuration; empty for other formats and for code that does not parse.
+    pub outline: Vec<outline::Item>,
     /// Where each stretch of `text` came from.
     pub offsets: OffsetMap,
     /// What the document says about itself: `author`, `created` (as written), `subject`, `from`, `to`, `date`,
@@ -124,7 +127,7 @@ pub fn extract(
     let format = detect(bytes, name, declared)?;
     let source = Source { bytes, name, declared, limits, libs, depth: 0 };
     let draft = read(format, &source)?;
-    finish(draft, format, limits)
+    finish(draft, format, name, limits)
 }
 
 /// Everything a reader may look at.
@@ -168,7 +171,7 @@ pub(crate) fn read(format: Format, source: &Source<'_>) -> Result<Draft, Failure
     }
 }
 
-fn finish(draft: Draft, format: Format, limits: &Limits) -> Result<Extracted, Failure> {
+fn finish(draft: Draft, format: Format, name: Option<&str>, limits: &Limits) -> Result<Extracted, Failure> {
     let Draft { body, title, pages, metadata, warnings } = draft;
     if body.text.len() > limits.max_output_bytes {
         let message = format!(
@@ -185,7 +188,8 @@ fn finish(draft: Draft, format: Format, limits: &Limits) -> Result<Extracted, Fa
     let title = title.map(|t| clean_line(&t)).filter(|t| !t.is_empty());
     let title = title.or_else(|| first_heading(&text)).map(|t| shortened(&t, 300));
     let pages = pages.into_iter().filter(|p| p.start < p.end).collect();
-    Ok(Extracted { text, title, format, pages, offsets, metadata, warnings })
+    let outline = outline::of(&text, format, name);
+    Ok(Extracted { text, title, format, pages, outline, offsets, metadata, warnings })
 }
 
 /// The first heading of level 1 outside code, plain.

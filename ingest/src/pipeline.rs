@@ -15,11 +15,12 @@ use crate::sandbox::Sandbox;
 
 pub(crate) mod attempt;
 pub(crate) mod chunkers;
+pub(crate) mod cut;
 pub(crate) mod memory;
 mod vectors;
 
 /// Changes whenever the same bytes give another stored text, title or metadata.
-const EXTRACTION: u32 = 1;
+const EXTRACTION: u32 = 2;
 
 /// Finds the embedder of a collection.
 #[async_trait]

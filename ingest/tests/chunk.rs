@@ -8,6 +8,9 @@ use wellspring_ingest::chunk::{Chunk, ChunkConfig, ChunkMode, Chunker, Input, Ma
 use wellspring_models::TokenCounter;
 use wellspring_store::PageSpan;
 
+#[path = "chunk/code.rs"]
+mod code;
+
 /// Counts as WordPiece does: words in pieces of four letters, every other sign by itself, two special tokens.
 struct Pieces;
 impl TokenCounter for Pieces {
@@ -42,14 +45,14 @@ fn chunks_with(
     markup: Markup,
 ) -> Vec<Chunk> {
     let chunker = Chunker::new(config, Arc::clone(&counter), 256).unwrap();
-    let chunks = chunker.chunk(&Input { text, markup, title, pages: &[] });
+    let chunks = chunker.chunk(&Input { text, markup, title, pages: &[], outline: &[] });
     check(text, &chunks, chunker.max_tokens());
     for chunk in &chunks {
         assert_eq!(chunk.tokens, counter.count(&chunk.embedded_text), "{:?}", chunk.embedded_text);
     }
     if text.len() < 10_000 {
         assert_eq!(
-            chunker.chunk(&Input { text, markup, title, pages: &[] }),
+            chunker.chunk(&Input { text, markup, title, pages: &[], outline: &[] }),
             chunks,
             "what was learned changed the result"
         );
@@ -184,6 +187,39 @@ fn tables_that_fit_stay_whole_and_others_repeat_their_header_in_the_embedded_tex
 }
 
 #[test]
+fn a_caption_stays_with_its_table_and_is_repeated_with_the_header() {
+    let rows = |n: usize| (0..n).map(|i| format!("| item {i} | {i}.00 |\n")).collect::<String>();
+    let header = "| name | price |\n|------|-------|\n";
+    let caption = "Prices in euros, year ended December 31:";
+    let text = format!("# T\n\n{}\n\n{caption}\n\n{header}{}\nEnd.\n", paragraph("before", 8), rows(60));
+    let of = |text: &str, captions| {
+        let config = ChunkConfig { captions, ..ChunkConfig::default() };
+        chunks_with(Arc::new(Pieces), config, text, Some("Title"), Markup::Markdown)
+    };
+    let table: Vec<Chunk> =
+        of(&text, true).into_iter().filter(|c| text[c.span.clone()].contains("| item")).collect();
+    assert!(table.len() > 2);
+    let first = &table[0];
+    assert!(text[first.span.start + first.overlap..].starts_with(caption), "{first:?}");
+    for chunk in &table {
+        assert_eq!(chunk.embedded_text.matches(caption).count(), 1, "{}", chunk.embedded_text);
+        assert_eq!(chunk.embedded_text.matches(header).count(), 1, "{}", chunk.embedded_text);
+    }
+    let without = of(&text, false);
+    assert!(without.iter().filter(|c| c.embedded_text.contains(caption)).count() < table.len());
+    assert!(without.iter().any(|c| c.embedded_text.contains(header) && !c.embedded_text.contains(caption)));
+    // One that fits whole does too.
+    let text = format!(
+        "# T\n\n{}\n\n{caption}\n\n{header}{}\n{}\n",
+        paragraph("before", 11),
+        rows(9),
+        paragraph("after", 8)
+    );
+    let whole = format!("{caption}\n\n{header}{}", rows(9));
+    assert!(of(&text, true).iter().any(|c| text[c.span.clone()].contains(whole.trim_end())));
+}
+
+#[test]
 fn code_blocks_that_fit_stay_whole() {
     let code = (0..20).map(|i| format!("let value_{i} = {i};\n\n")).collect::<String>();
     let text =
@@ -208,13 +244,19 @@ fn whole_mode_is_title_space_text() {
     let config = ChunkConfig { mode: ChunkMode::Whole, ..ChunkConfig::default() };
     let text = format!("# A\n\n{}\n", paragraph("long", 200));
     let chunker = Chunker::new(config, Arc::new(Pieces), 256).unwrap();
-    let chunks = chunker.chunk(&Input { text: &text, markup: Markup::Plain, title: Some("T"), pages: &[] });
+    let chunks = chunker.chunk(&Input {
+        text: &text,
+        markup: Markup::Plain,
+        title: Some("T"),
+        pages: &[],
+        outline: &[],
+    });
     assert_eq!(chunks.len(), 1);
     assert_eq!(chunks[0].embedded_text, format!("T {}", text.trim()));
     assert!(chunks[0].tokens > 256);
     assert!(
         chunker
-            .chunk(&Input { text: " \n ", markup: Markup::Plain, title: Some("T"), pages: &[] })
+            .chunk(&Input { text: " \n ", markup: Markup::Plain, title: Some("T"), pages: &[], outline: &[] })
             .is_empty()
     );
 }
@@ -230,7 +272,13 @@ fn pages_are_the_first_one_touched() {
     let chunker =
         Chunker::new(ChunkConfig { overlap_tokens: 0, ..ChunkConfig::default() }, Arc::new(Pieces), 256)
             .unwrap();
-    let chunks = chunker.chunk(&Input { text: &text, markup: Markup::Markdown, title: None, pages: &pages });
+    let chunks = chunker.chunk(&Input {
+        text: &text,
+        markup: Markup::Markdown,
+        title: None,
+        pages: &pages,
+        outline: &[],
+    });
     assert_eq!(chunks.first().unwrap().page, Some(3));
     assert_eq!(chunks.last().unwrap().page, Some(5));
 }

@@ -47,7 +47,7 @@ async fn no_chunk_of_a_real_document_is_over_the_limit() {
         let markup =
             if name.ends_with(".md") || name.ends_with(".html") { Markup::Markdown } else { Markup::Plain };
         let clock = Instant::now();
-        let made = chunker.chunk(&Input { text, markup, title: Some("A title"), pages: &[] });
+        let made = chunker.chunk(&Input { text, markup, title: Some("A title"), pages: &[], outline: &[] });
         spent += clock.elapsed();
         bytes += text.len();
         chunks += made.len();

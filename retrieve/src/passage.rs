@@ -35,7 +35,7 @@ pub struct Passage {
     pub metadata: Metadata,
     /// ISO 639-1, where detected.
     pub language: Option<String>,
-    /// The passage widened by its neighbours, where that was asked for.
+    /// The passage widened by its neighbours or to its section, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
     /// How it came about, where that was asked for.
@@ -62,6 +62,8 @@ pub(crate) struct Place {
     pub(crate) key: ChunkKey,
     pub(crate) document: DocumentKey,
     pub(crate) ordinal: u32,
+    /// The span of the sections it touches; `None` where the document has no headings.
+    pub(crate) section: Option<(usize, usize)>,
 }
 
 impl Passage {
@@ -86,7 +88,7 @@ impl Passage {
             text,
             page,
             headings,
-            section: _,
+            section,
             title,
             source,
             metadata,
@@ -108,7 +110,7 @@ impl Passage {
             language,
             context: None,
             explain,
-            place: Place { key, document: document_key, ordinal },
+            place: Place { key, document: document_key, ordinal, section },
         }
     }
 }

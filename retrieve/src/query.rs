@@ -86,7 +86,7 @@ pub struct SearchRequest {
     /// Whether the response says how each hit came about.
     #[serde(default)]
     pub explain: bool,
-    /// Widens each hit by its neighbours; off by default.
+    /// Widens each hit by its neighbours or to its section; off by default.
     #[serde(default)]
     pub neighbours: Option<NeighbourConfig>,
     /// Stage switches for this search only.

@@ -196,7 +196,8 @@ async fn bad_requests_name_their_limit() {
         (SearchRequest::new(long), "8192"),
         (SearchRequest { k: 0, ..base() }, "1 to 1000"),
         (SearchRequest { k: 1_000_000_000, ..base() }, "1 to 1000"),
-        (SearchRequest { neighbours: Some(NeighbourConfig { before: 11, after: 0 }), ..base() }, "0 to 10"),
+        (SearchRequest { neighbours: Some(widened(11, 0, None)), ..base() }, "0 to 10"),
+        (SearchRequest { neighbours: Some(widened(0, 0, Some(9))), ..base() }, "200 to 100000"),
         (
             overrides(Overrides { fusion: Some(Fusion::default().with_weight(1.5)), ..Overrides::default() }),
             "0 to 1",
@@ -326,7 +327,7 @@ async fn neighbours_widen_a_passage_within_its_document() {
     let text = "First about cats.\n\nSecond about dogs.\n\nThird about birds.\n\nFourth about fish.";
     world.add("pets", text).await;
     let retriever = world.retriever(RetrieveConfig::default());
-    let neighbours = Some(NeighbourConfig { before: 1, after: 1 });
+    let neighbours = Some(widened(1, 1, None));
     let request = SearchRequest { k: 1, neighbours, ..SearchRequest::new("dogs second") };
     let hit = retriever.search(&world.scope, request).await.unwrap().hits.remove(0);
     let context = hit.context.as_ref().unwrap();
@@ -334,6 +335,49 @@ async fn neighbours_widen_a_passage_within_its_document() {
     assert_eq!(&text[context.start..context.end], context.text);
     assert_eq!(&text[hit.start..hit.end], hit.text);
     assert_eq!(hit.reading(), (context.text.as_str(), context.start));
+}
+
+fn widened(before: u32, after: u32, section: Option<u32>) -> NeighbourConfig {
+    NeighbourConfig { before, after, section }
+}
+
+#[tokio::test]
+async fn a_passage_is_widened_to_its_section_up_to_the_limit() {
+    let world = World::new().await;
+    let long: String = (0..60).map(|i| format!("Zeile {i} über Äpfel.\n\n")).collect();
+    let text = format!(
+        "# Pets\n\nAbout cats.\n\nAbout dogs.\n\n# Fruit\n\n{long}About the quince.\n\n{long}# End\n\nLast."
+    );
+    let at = |heading: &str| text.find(heading).unwrap();
+    let sections = [(0, at("# Fruit")), (at("# Fruit"), at("# End")), (at("# End"), text.len())];
+    world.put(Text { id: "d", text: &text, sections: &sections, ..Text::default() }).await;
+    let retriever = world.retriever(RetrieveConfig::default());
+    let search = async |query: &str, neighbours| {
+        let request = SearchRequest { k: 1, neighbours: Some(neighbours), ..SearchRequest::new(query) };
+        let hit = retriever.search(&world.scope, request).await.unwrap().hits.remove(0);
+        let context = hit.context.clone().unwrap();
+        assert!(context.start <= hit.start && hit.end <= context.end);
+        assert_eq!(context.text[hit.start - context.start..hit.end - context.start], hit.text);
+        if hit.document_id.as_str() == "d" {
+            assert_eq!(&text[context.start..context.end], context.text);
+        }
+        context.text
+    };
+    let pets = "# Pets\n\nAbout cats.\n\nAbout dogs.";
+    assert_eq!(search("dogs", widened(0, 0, Some(1_000))).await.trim_end(), pets);
+    let next = format!("{pets}\n\n# Fruit");
+    assert_eq!(search("dogs", widened(0, 1, Some(1_000))).await, next);
+    for bytes in [300, 301, 302, 303] {
+        let part = search("quince", widened(0, 0, Some(bytes))).await;
+        assert!(part.len() <= bytes as usize && part.len() > 200, "{part}");
+        assert!(part.starts_with("Zeile") || part.starts_with('\n'), "{part}");
+        assert!(part.contains("About the quince.") && part.trim_end().ends_with('.'), "{part}");
+    }
+    world.add("plain", "Nothing but a lone sentence about ferrets.").await;
+    assert_eq!(
+        search("ferrets", widened(0, 0, Some(1_000))).await,
+        "Nothing but a lone sentence about ferrets."
+    );
 }
 
 #[tokio::test]

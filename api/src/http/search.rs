@@ -45,7 +45,7 @@ pub(super) struct SearchBody {
     /// Whether the response says how each hit came about.
     #[serde(default)]
     explain: bool,
-    /// Widens each hit by this many chunks before and after it.
+    /// Widens each hit by this many chunks before and after it, or to its section.
     #[serde(default)]
     #[schema(value_type = Option<schema::Neighbours>)]
     neighbours: Option<NeighbourConfig>,

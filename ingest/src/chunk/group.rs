@@ -26,7 +26,11 @@ pub(super) fn chunks(
     max: usize,
     input: &Input<'_>,
 ) -> Vec<Chunk> {
-    let structure = Structure::of(input.text, input.markup);
+    let code = config.code && !input.outline.is_empty();
+    let structure = match code {
+        true => Structure::of_outline(input.text, input.outline),
+        false => Structure::of(input.text, input.markup),
+    };
     let special = words.special();
     let room = max.saturating_sub(special).max(1);
     let text = |section: &Section| input.text.get(section.span.clone()).unwrap_or_default();
@@ -39,7 +43,14 @@ pub(super) fn chunks(
         let prefix = sections.iter().map(|s| emitter.prefix(words, &s.path, usize::MAX).1).max().unwrap_or(0);
         let max_body = room.saturating_sub(prefix).max(1);
         let target = config.target_tokens.saturating_sub(special + prefix).clamp(1, max_body);
-        let budget = Budget { target, max: max_body, min: config.min_tokens, overlap: config.overlap_tokens };
+        let budget = Budget {
+            target,
+            max: max_body,
+            min: config.min_tokens,
+            // Half a statement before a function's second part says nothing that its name does not.
+            overlap: if code { 0 } else { config.overlap_tokens },
+            captions: config.captions,
+        };
         let mut splitter =
             Splitter { text: input.text, markup: input.markup, structure: &structure, words: &mut *words };
         for piece in splitter.split(span, group.tokens, budget) {

@@ -25,6 +25,8 @@ pub(super) struct Budget {
     pub(super) min: usize,
     /// Repeated from the piece before.
     pub(super) overlap: usize,
+    /// Whether what introduces a table stays with it, and is repeated with its header.
+    pub(super) captions: bool,
 }
 
 /// One chunk to be: a span of the text.
@@ -35,7 +37,7 @@ pub(super) struct Piece {
     /// Where the text begins that no piece before it holds.
     pub(super) own: usize,
     pub(super) end: usize,
-    /// A table header to be repeated in front of it.
+    /// A table's header, with its caption where there is room, to be repeated in front of it.
     pub(super) header: Option<Range<usize>>,
     tokens: usize,
 }
@@ -70,9 +72,16 @@ impl<'t> Splitter<'_, '_, 't> {
         let mut at = span.start;
         let structure = self.structure;
         for table in structure.tables_in(&span) {
-            if self.size(table.span.clone()) > inner.max {
-                self.prose(at..table.span.start, inner, &mut pieces);
-                self.rows(table, inner, &mut pieces);
+            let lead = if budget.captions { table.lead.max(at) } else { table.span.start };
+            let tokens = self.size(lead..table.span.end);
+            if tokens > inner.max {
+                self.prose(at..lead, inner, &mut pieces);
+                self.rows(table, lead, inner, &mut pieces);
+                at = table.span.end;
+            } else if lead < table.span.start && tokens * 2 > inner.target {
+                // Left to the splitter, such a table would often begin a piece and its caption end the one before.
+                self.prose(at..lead, inner, &mut pieces);
+                pieces.push(Piece::new(lead..table.span.end, tokens));
                 at = table.span.end;
             }
         }
@@ -128,12 +137,19 @@ impl<'t> Splitter<'_, '_, 't> {
         self.slice(half..limit).rfind('\n').map_or(limit, |line| half + line + 1)
     }
 
-    /// Packs rows; every piece but the first names the header, unless that takes more than a third of the room.
-    fn rows(&mut self, table: &Table, budget: Budget, pieces: &mut Vec<Piece>) {
-        let header_tokens = self.size(table.header.clone());
-        let repeat = header_tokens * 3 <= budget.target;
-        let (header, reserved) = if repeat { (Some(table.header.clone()), header_tokens) } else { (None, 0) };
-        let mut open = Piece::new(table.span.start..table.header.end, header_tokens);
+    /// Packs rows from the caption at `lead` on; every piece but the first repeats caption and header, or the header alone,
+    /// unless that takes more than a third of the room. Where the header is another table's, so does the first.
+    fn rows(&mut self, table: &Table, lead: usize, budget: Budget, pieces: &mut Vec<Piece>) {
+        let own = table.names.as_ref() == Some(&table.header);
+        let captioned = own.then_some(lead..table.header.end);
+        let mut repeated = captioned.into_iter().chain(table.names.clone());
+        let header = repeated.find(|header| self.size(header.clone()) * 3 <= budget.target);
+        let reserved = header.clone().map_or(0, |header| self.size(header));
+        let first = self.size(lead..table.header.end);
+        let mut open = match own {
+            true => Piece::new(lead..table.header.end, first),
+            false => Piece { header: header.clone(), ..Piece::new(lead..table.header.end, first + reserved) },
+        };
         let mut at = table.header.end;
         for line in self.slice(at..table.span.end).split_inclusive('\n') {
             let row = at..at + line.len();

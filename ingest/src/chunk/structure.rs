@@ -3,6 +3,11 @@
 use std::ops::Range;
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use wellspring_models::text::sentences;
+
+use crate::extract::outline::Item;
+
+mod parts;
 
 /// How the stored text is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +20,9 @@ pub enum Markup {
 
 /// A heading longer than this is a paragraph that happens to look like one (bytes).
 const LONGEST_HEADING: usize = 300;
+
+/// What stands before a table and is longer than this does not say what the table shows (bytes).
+const LONGEST_CAPTION: usize = 320;
 
 /// A heading with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +37,8 @@ pub(super) struct Section {
     pub(super) span: Range<usize>,
     /// Indices of the headings above, outermost first, its own last; empty before the first heading.
     pub(super) path: Vec<usize>,
+    /// Where what follows the heading begins.
+    pub(super) body: usize,
     /// Whether nothing but the heading is in it.
     pub(super) bare: bool,
 }
@@ -38,6 +48,12 @@ pub(super) struct Section {
 pub(super) struct Table {
     pub(super) span: Range<usize>,
     pub(super) header: Range<usize>,
+    /// What its rows are told when they stand apart from it: its header, or that of the table before where a page or a line of
+    /// text cut one table in two. None where its first row holds amounts and so is no header.
+    pub(super) names: Option<Range<usize>>,
+    /// Where the short paragraph, or the last sentence of a longer one, begins that stands right before the table and says
+    /// what it shows; the table's own start where there is none.
+    pub(super) lead: usize,
 }
 
 /// What was found; everything ascending and not overlapping.
@@ -59,7 +75,14 @@ impl Structure {
             structure.scan(text, &mut levels, &mut ends);
         }
         structure.make_sections(text, &levels, &ends);
+        structure.find_leads(text);
         structure
+    }
+
+    /// Sections along the named parts of source code, whose names are the headings.
+    pub(super) fn of_outline(text: &str, outline: &[Item]) -> Self {
+        let (headings, sections) = parts::sections(text, outline);
+        Self { headings, sections, ..Self::default() }
     }
 
     fn scan(&mut self, text: &str, levels: &mut Vec<HeadingLevel>, ends: &mut Vec<usize>) {
@@ -88,7 +111,12 @@ impl Structure {
                     }
                 }
                 Event::Start(Tag::Table(_)) if depth == 0 => {
-                    self.tables.push(Table { header: header_of(text, &range), span: range });
+                    self.tables.push(Table {
+                        header: header_of(text, &range),
+                        names: None,
+                        lead: range.start,
+                        span: range,
+                    });
                 }
                 Event::Start(Tag::CodeBlock(_)) if depth == 0 => self.code.push(range),
                 Event::Start(Tag::BlockQuote(_) | Tag::List(_) | Tag::FootnoteDefinition(_)) => depth += 1,
@@ -103,7 +131,12 @@ impl Structure {
     fn make_sections(&mut self, text: &str, levels: &[HeadingLevel], ends: &[usize]) {
         let first = self.headings.first().map_or(text.len(), |heading| heading.start);
         if first > 0 {
-            self.sections.push(Section { span: 0..first, path: Vec::new(), bare: is_blank(text, 0..first) });
+            self.sections.push(Section {
+                span: 0..first,
+                path: Vec::new(),
+                body: 0,
+                bare: is_blank(text, 0..first),
+            });
         }
         let mut path: Vec<usize> = Vec::new();
         for (index, heading) in self.headings.iter().enumerate() {
@@ -112,10 +145,37 @@ impl Structure {
                 path.pop();
             }
             path.push(index);
-            let body = ends.get(index).copied().unwrap_or(end).min(end)..end;
-            let bare = is_blank(text, body);
-            self.sections.push(Section { span: heading.start..end, path: path.clone(), bare });
+            let body = ends.get(index).copied().unwrap_or(end).min(end);
+            let bare = is_blank(text, body..end);
+            self.sections.push(Section { span: heading.start..end, path: path.clone(), body, bare });
         }
+    }
+
+    fn find_leads(&mut self, text: &str) {
+        let mut tables = std::mem::take(&mut self.tables);
+        let mut before = 0;
+        // Section, columns and header of the table before.
+        let mut last: Option<(usize, usize, Range<usize>)> = None;
+        for table in &mut tables {
+            let start = table.span.start;
+            let section = self.section_at(start);
+            let header = text.get(table.header.clone()).unwrap_or_default();
+            let columns = cells(header).count();
+            if names_columns(header) {
+                last = Some((section, columns, table.header.clone()));
+            }
+            table.names = last
+                .as_ref()
+                .filter(|(in_section, of, _)| *in_section == section && *of == columns)
+                .map(|(_, _, header)| header.clone());
+            let code = self.code.partition_point(|c| c.start < start).checked_sub(1);
+            let from = before
+                .max(self.sections.get(section).map_or(0, |section| section.body))
+                .max(code.and_then(|i| self.code.get(i)).map_or(0, |code| code.end));
+            table.lead = lead(text, from.min(start)..start);
+            before = table.span.end;
+        }
+        self.tables = tables;
     }
 
     /// The table around a position, if any.
@@ -148,6 +208,41 @@ impl Structure {
 fn header_of(text: &str, table: &Range<usize>) -> Range<usize> {
     let lines = text.get(table.clone()).unwrap_or_default().split_inclusive('\n').take(2);
     table.start..table.start + lines.map(str::len).sum::<usize>()
+}
+
+/// The cells of the first row.
+fn cells(header: &str) -> impl Iterator<Item = &str> {
+    let row = header.lines().next().unwrap_or_default().trim();
+    let row = row.strip_prefix('|').unwrap_or(row);
+    row.strip_suffix('|').unwrap_or(row).split('|').map(str::trim)
+}
+
+/// Whether a table's first row names its columns: not most of it are amounts (a year is none).
+fn names_columns(header: &str) -> bool {
+    let amount = |cell: &&str| {
+        let year = cell.len() == 4 && (cell.starts_with("19") || cell.starts_with("20"));
+        !year && cell.chars().any(|c| c.is_ascii_digit()) && cell.chars().all(|c| !c.is_alphabetic())
+    };
+    let (named, amounts) = (
+        cells(header).skip(1).filter(|c| !c.is_empty()).count(),
+        cells(header).skip(1).filter(amount).count(),
+    );
+    amounts * 2 <= named
+}
+
+/// Where the caption begins that ends what stands before a table; the end of the span where there is none.
+fn lead(text: &str, span: Range<usize>) -> usize {
+    let before = text.get(span.clone()).unwrap_or_default().trim_end();
+    let paragraph = before.rfind("\n\n").map_or(0, |blank| blank + 2);
+    let sentence = || {
+        let start = sentences(before).last()?.start;
+        (before.len() - start <= LONGEST_CAPTION).then_some(start)
+    };
+    let start = if before.len() - paragraph <= LONGEST_CAPTION { Some(paragraph) } else { sentence() };
+    let caption = start.and_then(|start| Some((start, before.get(start..)?)));
+    let caption = caption.filter(|(_, caption)| caption.chars().any(char::is_alphabetic));
+    caption
+        .map_or(span.end, |(start, caption)| span.start + start + caption.len() - caption.trim_start().len())
 }
 
 fn is_blank(text: &str, range: Range<usize>) -> bool {
@@ -195,6 +290,39 @@ mod tests {
         assert_eq!(&text[table.header.clone()], "| a | b |\n|---|---|\n");
         assert!(text[table.span.clone()].ends_with("| 3 | 4 |\n"));
         assert_eq!(structure.prose_start(text.len()), table.span.end);
+    }
+
+    #[test]
+    fn a_table_without_a_header_has_that_of_the_table_it_goes_on_from() {
+        let head = "| | 2015 | 2016 |\n|---|---|---|\n";
+        let rest = "| Other | 6,281 | (8,116) |\n|---|---|---|\n| Net | 1 | 2 |\n";
+        let text = format!(
+            "# A\n\n{head}| Sales | 1 | 2 |\n\nDepreciation and\n\n{rest}\n# B\n\n{rest}\n| a |\n|---|\n| 5 |\n"
+        );
+        let structure = Structure::of(&text, Markup::Markdown);
+        let names: Vec<_> = structure.tables.iter().map(|t| t.names.clone().map(|n| &text[n])).collect();
+        assert_eq!(names, [Some(head), Some(head), None, Some("| a |\n|---|\n")]);
+    }
+
+    #[test]
+    fn a_caption_is_the_short_paragraph_or_the_last_sentence_before_a_table() {
+        let table = "| a |\n|---|\n| 1 |\n";
+        let long = "A plain sentence that goes on and on. ".repeat(12);
+        for (before, caption) in [
+            ("# T\n\nSales by region\nin millions\n\n".to_owned(), "Sales by region\nin millions\n\n"),
+            (format!("{long}\n\n  Sales:\n\n"), "Sales:\n\n"),
+            (format!("{long}The table shows sales:\n\n"), "The table shows sales:\n\n"),
+            ("# Heading alone\n\n".to_owned(), ""),
+            (format!("x\n\n{table}\n"), ""),
+            ("```\ncode\n```\n\n".to_owned(), ""),
+            ("---\n\n".to_owned(), ""),
+            (String::new(), ""),
+        ] {
+            let text = format!("{before}{table}");
+            let structure = Structure::of(&text, Markup::Markdown);
+            let last = structure.tables.last().unwrap();
+            assert_eq!(&text[last.lead..last.span.start], caption, "{text}");
+        }
     }
 
     #[test]

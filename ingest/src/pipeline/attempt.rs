@@ -7,16 +7,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use wellspring_models::Embedder;
 use wellspring_store::jobs::{JobState, Lease, Stage};
-use wellspring_store::{
-    Collection, ErrorKind as StoreKind, NewChunk, PageSpan, ProcessedDocument, Store, StoreError, fault,
-};
+use wellspring_store::{Collection, ErrorKind as StoreKind, Store, StoreError, fault};
 
 use super::chunkers::Chunkers;
-use super::{Embedders, Extract, Given, identity, markup, vectors};
-use crate::chunk::{Chunk, Chunker, Input, Markup, chunk_id, first_heading};
+use super::cut::Cut;
+use super::{Embedders, Extract, Given, identity, vectors};
+use crate::chunk::{Chunk, Chunker};
 use crate::config::{CollectionSettings, IngestConfig};
 use crate::dedup;
-use crate::enrich::{self, Titles};
 use crate::error::{ErrorKind, IngestError};
 use crate::extract::{Extracted, Failure, Reason};
 use crate::report::{JobReport, Timings};
@@ -287,83 +285,6 @@ impl Attempt<'_> {
             warnings: cut.extracted.warnings.clone(),
             timings: Timings::default(),
         }
-    }
-}
-
-/// A document cut into chunks.
-struct Cut {
-    extracted: Extracted,
-    titles: Titles,
-    pages: Vec<PageSpan>,
-    chunks: Vec<Chunk>,
-    /// One per chunk.
-    languages: Vec<Option<&'static str>>,
-    characters: u64,
-}
-
-impl Cut {
-    fn make(chunker: &Chunker, extracted: Extracted, given: Option<&str>, source: &str) -> Self {
-        let markup: Markup = markup(extracted.format);
-        let heading = first_heading(&extracted.text, markup);
-        let titles = enrich::titles(given, extracted.title.as_deref(), heading.as_deref(), source);
-        let pages: Vec<PageSpan> =
-            extracted.pages.iter().map(|p| PageSpan { page: p.page, start: p.start, end: p.end }).collect();
-        let chunks = chunker.chunk(&Input {
-            text: &extracted.text,
-            markup,
-            title: titles.embedded.as_deref(),
-            pages: &pages,
-        });
-        let body = |chunk: &Chunk| extracted.text.get(chunk.span.clone()).unwrap_or_default();
-        let languages = chunks.iter().map(|chunk| wellspring_models::text::language(body(chunk))).collect();
-        let characters = extracted.text.chars().count() as u64;
-        Self { titles, pages, chunks, languages, characters, extracted }
-    }
-
-    /// What the catalog keeps.
-    fn processed(
-        self,
-        found: &vectors::Vectors,
-        lease: &Lease,
-        pipeline: String,
-        chunker: &str,
-    ) -> Result<ProcessedDocument, IngestError> {
-        let (collection, document, version) = (lease.collection.key(), lease.document_key, lease.version);
-        let mut chunks = Vec::with_capacity(self.chunks.len());
-        for (ordinal, (chunk, language)) in (0_u32..).zip(self.chunks.into_iter().zip(self.languages)) {
-            let vector = found
-                .by_hash
-                .get(&chunk.content_hash)
-                .ok_or_else(|| IngestError::new(ErrorKind::Internal, "a chunk was left without a vector"))?;
-            chunks.push(NewChunk {
-                id: chunk_id(collection, document, version, ordinal, chunker),
-                ordinal,
-                start: chunk.span.start,
-                end: chunk.span.end,
-                page: chunk.page,
-                headings: chunk.headings,
-                section: chunk.section,
-                embedded_text: chunk.embedded_text,
-                content_hash: chunk.content_hash,
-                tokens: u32::try_from(chunk.tokens).unwrap_or(u32::MAX),
-                language: language.map(str::to_owned),
-                vector: vector.clone(),
-            });
-        }
-        let offsets = serde_json::to_value(&self.extracted.offsets).map_err(|e| {
-            IngestError::new(ErrorKind::Internal, "the offset map can't be written").with_source(e)
-        })?;
-        Ok(ProcessedDocument {
-            title: self.titles.shown,
-            media_type: self.extracted.format.media_type().to_owned(),
-            metadata: enrich::merged(&lease.document.metadata, self.extracted.metadata),
-            pages: self.pages,
-            offsets,
-            warnings: self.extracted.warnings,
-            pipeline,
-            chunks,
-            text: self.extracted.text,
-        })
     }
 }
 

@@ -39,11 +39,21 @@ pub(crate) struct Text<'a> {
     pub(crate) acl: Option<&'a [&'a str]>,
     /// Byte offsets at which pages begin; empty for none.
     pub(crate) pages: &'a [usize],
+    /// Sections as byte spans; empty for none.
+    pub(crate) sections: &'a [(usize, usize)],
 }
 
 impl Default for Text<'_> {
     fn default() -> Self {
-        Self { id: "d", title: None, text: "", metadata: serde_json::json!({}), acl: None, pages: &[] }
+        Self {
+            id: "d",
+            title: None,
+            text: "",
+            metadata: serde_json::json!({}),
+            acl: None,
+            pages: &[],
+            sections: &[],
+        }
     }
 }
 
@@ -207,7 +217,7 @@ async fn chunks(
             end,
             page: spans.iter().find(|page| (page.start..page.end).contains(&from)).map(|page| page.page),
             headings: headings.clone(),
-            section: None,
+            section: text.sections.iter().copied().find(|s| (s.0..s.1).contains(&from)),
             content_hash: ContentHash::of(embedded_text.as_bytes()),
             tokens: embedding.tokens as u32,
             embedded_text,

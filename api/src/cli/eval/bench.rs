@@ -204,7 +204,7 @@ impl Bench {
         let model = switches.model.clone().unwrap_or_else(|| app.registry.config().default_embedder.clone());
         let embedder = app.registry.embedder(&model).await?;
         let info = embedder.info().clone();
-        let mut settings = CollectionSettings::default();
+        let mut settings = CollectionSettings { chunk: self.configuration(switches)?.chunk };
         if switches.whole_documents {
             settings.chunk.mode = ChunkMode::Whole;
         }

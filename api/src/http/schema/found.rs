@@ -71,6 +71,9 @@ pub(crate) struct Neighbours {
     /// Chunks after it.
     #[schema(default = 0, maximum = 10)]
     after: Option<u32>,
+    /// Most bytes of the section that the passage stands in; unset: only whole chunks.
+    #[schema(minimum = 200, maximum = 100_000)]
+    section: Option<u32>,
 }
 
 /// A search's result.

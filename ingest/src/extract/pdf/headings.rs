@@ -14,6 +14,9 @@ pub(super) struct Ranks {
 /// Longest text taken for a heading, characters.
 const MAX_HEADING: usize = 160;
 
+/// Most lines of the name of a table.
+const MAX_CAPTION_LINES: usize = 5;
+
 /// Sizes in half points.
 fn step(size: f32) -> i32 {
     (size * 2.0).round() as i32
@@ -69,6 +72,20 @@ impl Ranks {
         let sentence = text.ends_with('.') && text.split_whitespace().count() > 8;
         let bold = lines.iter().all(|l| l.bold) && f64::from(first.size) >= f64::from(self.body) * 0.95;
         (bold && !sentence && lines.len() <= 2).then(|| (self.sizes.len() + 1).clamp(2, 5))
+    }
+
+    /// The heading level of what stands right above a table and is bold throughout: the name of a statement, with lines for
+    /// its unit and period. `None` for other text.
+    pub(super) fn caption_level(&self, lines: &[Line]) -> Option<usize> {
+        let text: Vec<String> = lines.iter().map(Line::text).collect();
+        let text = text.join(" ");
+        let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+        let heading = lines.iter().all(|l| l.bold && !l.mono && l.cells.len() <= 2)
+            && (2..=MAX_CAPTION_LINES).contains(&lines.len())
+            && text.chars().count() <= MAX_HEADING
+            && letters * 2 > text.chars().filter(|c| !c.is_whitespace()).count()
+            && !text.ends_with('.');
+        heading.then(|| (self.sizes.len() + 1).clamp(2, 5))
     }
 
     /// The largest heading of a page's upper half, as the title of a document that declares none.

@@ -35,7 +35,11 @@ pub(super) fn write(lines: &[Line], ranks: &Ranks, part: u32, out: &mut Builder)
             out.block();
         }
         item_before = item;
-        match ranks.level(lines) {
+        let above_table = || {
+            let after = rest.get(count..).unwrap_or_default();
+            after.get(..grid::extent(after)).filter(|t| !t.is_empty()).and_then(grid::layout).is_some()
+        };
+        match ranks.level(lines).or_else(|| ranks.caption_level(lines).filter(|_| above_table())) {
             Some(level) => {
                 out.glue(&"#".repeat(level));
                 out.glue(" ");

@@ -1,0 +1,95 @@
+//! A document between extraction and embedding: its titles, pages and chunks, and what the catalog keeps of them.
+
+use wellspring_store::jobs::Lease;
+use wellspring_store::{NewChunk, PageSpan, ProcessedDocument};
+
+use super::{markup, vectors};
+use crate::chunk::{Chunk, Chunker, FileName, Input, Markup, chunk_id, first_heading};
+use crate::detect::Format;
+use crate::enrich::{self, Titles};
+use crate::error::{ErrorKind, IngestError};
+use crate::extract::Extracted;
+
+/// A document cut into chunks.
+pub(crate) struct Cut {
+    pub(crate) extracted: Extracted,
+    pub(crate) titles: Titles,
+    pub(crate) pages: Vec<PageSpan>,
+    pub(crate) chunks: Vec<Chunk>,
+    /// One per chunk.
+    pub(crate) languages: Vec<Option<&'static str>>,
+    pub(crate) characters: u64,
+}
+
+impl Cut {
+    /// Blocking: cuts it. `given` is the title the client gave, `source` where the document came from.
+    pub(crate) fn make(chunker: &Chunker, extracted: Extracted, given: Option<&str>, source: &str) -> Self {
+        let markup: Markup = markup(extracted.format);
+        let heading = first_heading(&extracted.text, markup);
+        let named = match chunker.config().file_name {
+            FileName::Auto => extracted.format == Format::Pdf,
+            FileName::Always => true,
+            FileName::Never => false,
+        };
+        let titles = enrich::titles(given, extracted.title.as_deref(), heading.as_deref(), source, named);
+        let pages: Vec<PageSpan> =
+            extracted.pages.iter().map(|p| PageSpan { page: p.page, start: p.start, end: p.end }).collect();
+        let chunks = chunker.chunk(&Input {
+            text: &extracted.text,
+            markup,
+            title: titles.embedded.as_deref(),
+            pages: &pages,
+            outline: &extracted.outline,
+        });
+        let body = |chunk: &Chunk| extracted.text.get(chunk.span.clone()).unwrap_or_default();
+        let languages = chunks.iter().map(|chunk| wellspring_models::text::language(body(chunk))).collect();
+        let characters = extracted.text.chars().count() as u64;
+        Self { titles, pages, chunks, languages, characters, extracted }
+    }
+
+    /// What the catalog keeps.
+    pub(super) fn processed(
+        self,
+        found: &vectors::Vectors,
+        lease: &Lease,
+        pipeline: String,
+        chunker: &str,
+    ) -> Result<ProcessedDocument, IngestError> {
+        let (collection, document, version) = (lease.collection.key(), lease.document_key, lease.version);
+        let mut chunks = Vec::with_capacity(self.chunks.len());
+        for (ordinal, (chunk, language)) in (0_u32..).zip(self.chunks.into_iter().zip(self.languages)) {
+            let vector = found
+                .by_hash
+                .get(&chunk.content_hash)
+                .ok_or_else(|| IngestError::new(ErrorKind::Internal, "a chunk was left without a vector"))?;
+            chunks.push(NewChunk {
+                id: chunk_id(collection, document, version, ordinal, chunker),
+                ordinal,
+                start: chunk.span.start,
+                end: chunk.span.end,
+                page: chunk.page,
+                headings: chunk.headings,
+                section: chunk.section,
+                embedded_text: chunk.embedded_text,
+                content_hash: chunk.content_hash,
+                tokens: u32::try_from(chunk.tokens).unwrap_or(u32::MAX),
+                language: language.map(str::to_owned),
+                vector: vector.clone(),
+            });
+        }
+        let offsets = serde_json::to_value(&self.extracted.offsets).map_err(|e| {
+            IngestError::new(ErrorKind::Internal, "the offset map can't be written").with_source(e)
+        })?;
+        Ok(ProcessedDocument {
+            title: self.titles.shown,
+            media_type: self.extracted.format.media_type().to_owned(),
+            metadata: enrich::merged(&lease.document.metadata, self.extracted.metadata),
+            pages: self.pages,
+            offsets,
+            warnings: self.extracted.warnings,
+            pipeline,
+            chunks,
+            text: self.extracted.text,
+        })
+    }
+}
