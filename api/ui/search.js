@@ -33,7 +33,8 @@ async function search(collection) {
       ? `${count(response.hits.length, "passage")} in ${response.timings.total.toFixed(1)} ms`
       : "Nothing found.";
     const missing = response.degraded.map(({ leg, reason }) => `The ${leg} part is missing: ${reason}.`).join(" ");
-    say(at("search-status"), [found, missing].filter(Boolean).join(" "), missing ? "warn" : "");
+    const meant = response.did_you_mean ? `Did you mean “${response.did_you_mean}”?` : "";
+    say(at("search-status"), [found, meant, missing].filter(Boolean).join(" "), missing ? "warn" : "");
     at("hits").replaceChildren(...response.hits.map((hit) => show(collection, hit)));
     timings(explain ? response.timings : null);
   } catch (error) {

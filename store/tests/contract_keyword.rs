@@ -99,3 +99,19 @@ async fn a_rare_language_does_not_outrank_by_rarity() {
     index.flush(Seq(1)).await.unwrap();
     assert_eq!(keyword::keys_of(&index, "running", 1, None).await, [60]);
 }
+
+/// An index whose terms were made in another way would answer, and wrongly.
+#[tokio::test]
+async fn an_index_of_another_analysis_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = TantivyIndex::open(folder.path()).unwrap();
+    index.upsert(vec![keyword::entry(1, "", "text", None)]).await.unwrap();
+    index.flush(Seq(1)).await.unwrap();
+    index.rest().await.unwrap();
+    drop(index);
+    let file = folder.path().join("meta.json");
+    let meta = fs_err::read_to_string(&file).unwrap();
+    assert!(meta.contains("\"wellspring-2\""), "{meta}");
+    fs_err::write(&file, meta.replace("\"wellspring-2\"", "\"wellspring-1\"")).unwrap();
+    assert_eq!(TantivyIndex::open(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+}

@@ -110,7 +110,7 @@ fn generated() -> Vec<(&'static str, String)> {
             names.push((kind, strategy.new_tree(&mut runner).unwrap().current()));
         }
     }
-    names.sort_by(|a, b| a.1.to_lowercase().cmp(&b.1.to_lowercase()));
+    names.sort_by_key(|(_, name)| name.to_lowercase());
     names.dedup_by(|a, b| a.1.eq_ignore_ascii_case(&b.1));
     names
 }

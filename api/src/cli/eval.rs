@@ -48,7 +48,7 @@ impl Eval {
             Self::Retrieval(retrieval) => retrieval.run(global).await,
             Self::Score(score) => score.run(),
             Self::Compare(compare) => compare.run(),
-            Self::Gate(gate) => gate.run(global).await,
+            Self::Gate(gate) => Box::pin(gate.run(global)).await,
             Self::Ablate(ablate) => ablate.run(global).await,
             Self::Tune(tune) => tune.run(global).await,
             Self::Report(report) => report.run(global).await,

@@ -307,6 +307,8 @@ impl Words {
         match self.row.name {
             // Turkish has two letters i; Unicode's default mapping would mix them.
             "tr" => word.replace('I', "ı").replace('İ', "i").to_lowercase(),
+            // Alef maqsura and yeh end the same words, by region; the stemmer cuts one of them.
+            "ar" => word.to_lowercase().replace('ى', "ي"),
             "hi" => word.to_lowercase().chars().filter_map(hindi_letter).collect(),
             _ => word.to_lowercase(),
         }
@@ -339,11 +341,7 @@ impl Words {
             Some(stemmer) if !is_name && lower.len() <= MAX_TERM_BYTES => {
                 let stem = stemmer.stem(lower);
                 // Only now: the stemmer tells some endings by the letters that writers mix.
-                if self.row.name == "ar" {
-                    stem.chars().map(arabic_letter).collect()
-                } else {
-                    stem.into_owned()
-                }
+                if self.row.name == "ar" { arabic_stem(&stem) } else { stem.into_owned() }
             }
             _ => lower.to_owned(),
         };
@@ -351,14 +349,14 @@ impl Words {
     }
 }
 
-/// Letters that Arabic writers use for one another as one: the forms of alef, alef maqsura and yeh, as Lucene's
-/// ArabicNormalizer has them. Teh marbuta is left to the stemmer, which cuts it off.
-fn arabic_letter(letter: char) -> char {
-    match letter {
-        'آ' | 'أ' | 'إ' | 'ٱ' => 'ا',
-        'ى' => 'ي',
-        other => other,
+/// A stem with the forms of alef as one (as Lucene's ArabicNormalizer), and without the final heh that many write for a teh
+/// marbuta, which the stemmer cuts off.
+fn arabic_stem(stem: &str) -> String {
+    let mut folded = stem.replace(['آ', 'أ', 'إ', 'ٱ'], "ا");
+    if folded.ends_with('ه') && folded.chars().count() >= 4 {
+        folded.pop();
     }
+    folded
 }
 
 /// Hindi spelling variants as one: without nukta, and candrabindu as anusvara (two rules of Lucene's HindiNormalizer).
