@@ -76,6 +76,22 @@ RESULT_SETS ?= datasets/ostermere $(addprefix $(DATASETS)/,scifact cranfield cac
 results: setup build ## Measure every mode on every set: datasets/RESULTS.md, and the page target/results.html
 	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
 
+# Few enough queries that each set takes minutes, many enough for an order.
+SYNTH_SETS ?= cranfield cacm scifact xquad-en squad2 hotpotqa-100
+.PHONY: synth-tau
+synth-tau: setup build ## Compare the order of 17 configurations under synthetic questions with that under judgements
+	@for set in $(SYNTH_SETS); do echo "$$set"; $(WELLSPRING) eval synth --documents $(DATASETS)/$$set --against $(DATASETS)/$$set \
+	  --sample 400 --queries 300 --latency-queries 0 --out $(TARGET)/synthetic-$$set.jsonl; done
+
+GATE_DEMO := $(TARGET)/gate-demo
+.PHONY: gate-demo
+gate-demo: setup build ## Show that the gate catches wrong pooling on Cranfield with 20 seeds, and blames no unchanged system
+	@eval/tests/golden/wrong-pooling.sh $(WELLSPRING) $(DATASETS)/cranfield $(GATE_DEMO)
+	@for side in broken good; do for mode in dense hybrid; do failed=0; for seed in $$(seq 1 20); do \
+	  $(WELLSPRING) eval gate --baseline $(GATE_DEMO)/good.$$mode.trec --candidate $(GATE_DEMO)/$$side.$$mode.trec \
+	    --qrels $(DATASETS)/cranfield/qrels/test.tsv --seed $$seed > $(GATE_DEMO)/gate.txt || failed=$$((failed + 1)); done; \
+	  echo "$$side, $$mode: the gate failed $$failed of 20"; done; done
+
 .PHONY: measure-answers
 measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA
 	$(CARGO) build --locked --package wellspring-answer --example measure

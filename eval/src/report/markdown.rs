@@ -7,7 +7,7 @@ use crate::compare::ALPHA;
 use crate::failure::Stage;
 use crate::gate::markdown::cell;
 use crate::retrieval::RetrievalReport;
-use crate::stats::shown_p;
+use crate::stats::{shown, shown_p};
 
 /// The whole document. `preface` says how it was made.
 pub fn markdown(evaluation: &Evaluation, preface: &str) -> String {
@@ -70,19 +70,19 @@ fn comparisons(out: &mut String, evaluation: &Evaluation) {
             let strong = if d.is_significant(ALPHA) { "**" } else { "" };
             let _ = writeln!(
                 out,
-                "| {} | {} | {strong}{:+.4}{strong} ({:+.3} to {:+.3}) | {} | {:+.2} | {} / {} / {} | {} | {:.3} |",
+                "| {} | {} | {strong}{:+.4}{strong} ({:+.3} to {:+.3}) | {} | {} | {} / {} / {} | {} | {} |",
                 cell(&set.dataset),
                 system.name,
                 d.mean,
                 d.interval.low,
                 d.interval.high,
                 shown_p(d.p_holm),
-                d.effect,
+                d.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:+.2}")),
                 d.wins,
                 d.ties,
                 d.losses,
                 pair.correlation.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}")),
-                d.detectable,
+                shown(d.detectable, 3),
             );
         }
     }

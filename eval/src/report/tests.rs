@@ -103,6 +103,9 @@ fn report(dataset: &Dataset, mode: Mode, spread: usize) -> (RetrievalReport, Run
             .enumerate()
             .map(|(n, q)| (q.clone(), 1.0 / (n + 1) as f64))
             .collect(),
+        version: crate::retrieval::VERSION,
+        asked: Default::default(),
+        exclude_own_ids: false,
         own_ids_excluded: 0,
         indexed: Indexed { documents: 12, ..Indexed::default() },
         configuration: serde_json::json!({"retrieve": {"depth": 500}}),
