@@ -91,11 +91,12 @@ pub struct Made {
 }
 
 impl Rule {
-    /// In how many rounds it has a turn: names are what a minority of people ask for, and every set of documents is full of
-    /// them.
+    /// Every how many rounds it has a turn. Names are what a minority of people ask for, and every set of documents is full of
+    /// them; a piece of a sentence is no question as people ask it: with other words in it, it tells vectors little, and what
+    /// is left of it finds its document by words.
     fn every(self) -> usize {
         match self {
-            Self::Acronym | Self::Identifier => 5,
+            Self::Sentence | Self::Acronym | Self::Identifier => 5,
             _ => 1,
         }
     }

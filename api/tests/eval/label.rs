@@ -37,6 +37,7 @@ impl Desk {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();

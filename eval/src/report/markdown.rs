@@ -37,7 +37,8 @@ pub fn markdown(evaluation: &Evaluation, preface: &str) -> String {
         }
     }
     for set in evaluation.sets.iter().filter(|set| set.note.is_some()) {
-        let _ = writeln!(out, "\n{}: {}.", set.dataset, set.note.as_deref().unwrap_or_default());
+        let note = set.note.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "\n{}: {}.", cell(&set.dataset), cell(note));
     }
     comparisons(&mut out, evaluation);
     spans(&mut out, evaluation);
@@ -138,7 +139,7 @@ fn failures(out: &mut String, evaluation: &Evaluation) {
         out,
         "\nTen examples of {}, taken from each stage in turn (– is: not among the candidates, or beyond the ranking's depth):\n\n\
          | lost | query | relevant document | rank: dense | keyword | fused | final | first instead |\n|---|---|---|---|---|---|---|---|\n",
-        set.dataset
+        cell(&set.dataset)
     );
     for missed in tables::examples(failures) {
         let rank = |rank: Option<usize>| rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string());

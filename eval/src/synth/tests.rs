@@ -63,7 +63,7 @@ fn the_seed_decides_and_nothing_is_asked_twice() {
 fn abbreviations_are_those_that_the_words_before_spell() {
     assert_eq!(
         names::spelt_out(
-            "a Remote Terminal Unit (RTU), an odd Thing (XYZ), and a polymerase chain reaction (PCR)."
+            "a \"Remote Terminal Unit\" (RTU), an odd Thing (XYZ), and a polymerase chain reaction (PCR)."
         ),
         [("RTU", "Remote Terminal Unit"), ("PCR", "polymerase chain reaction")]
     );

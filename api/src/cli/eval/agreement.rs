@@ -12,6 +12,9 @@ use crate::output::{Printer, table};
 /// Measures whose orders are compared.
 const COMPARED: &[&str] = &["ndcg@10", "mrr@10", "recall@100"];
 
+/// Turned pairs that are printed.
+const SHOWN: usize = 5;
+
 /// Evaluates every configuration under both test sets.
 pub(super) async fn of_both(
     bench: &Bench,
@@ -69,8 +72,12 @@ pub(super) fn print(printer: Printer, found: &[Agreement]) -> anyhow::Result<()>
             of.significant,
             of.same,
         ))?;
-        for (better, worse) in &of.turned {
+        for (better, worse) in of.turned.iter().take(SHOWN) {
             printer.line(format_args!("  turned: {better} is better than {worse}"))?;
+        }
+        if of.turned.len() > SHOWN {
+            printer
+                .line(format_args!("  turned: {} more, all of them with --json", of.turned.len() - SHOWN))?;
         }
     }
     Ok(())

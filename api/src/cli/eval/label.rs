@@ -88,14 +88,18 @@ impl Label {
         drop(engine);
         bench.close().await?;
         let counts: Vec<String> =
-            ended?.counts().iter().map(|(grade, times)| format!("grade {grade}: {times}")).collect();
+            ended?.iter().map(|(grade, times)| format!("grade {grade}: {times}")).collect();
         printer.line(format_args!("kept in {}: {}", self.out.display(), counts.join(", ")))?;
         Ok(Outcome::Good)
     }
 }
 
-/// Asks on the terminal until everything is judged or the person stops.
-async fn ask(engine: &Engine, mut session: Session, printer: Printer) -> anyhow::Result<Session> {
+/// Asks on the terminal until everything is judged or the person stops; gives the judgements in the file, by grade.
+async fn ask(
+    engine: &Engine,
+    mut session: Session,
+    printer: Printer,
+) -> anyhow::Result<BTreeMap<i32, usize>> {
     printer.line(
         "Grades: 3 answers it, 2 holds a part, 1 is related, 0 is not. n: later, p: back, N: next query, u: undo, q: stop.",
     )?;
@@ -126,7 +130,7 @@ async fn ask(engine: &Engine, mut session: Session, printer: Printer) -> anyhow:
             Answer::Stop => break,
         }
     }
-    Ok(session)
+    Ok(session.counts())
 }
 
 /// What one mode finds for every query.
