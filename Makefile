@@ -82,11 +82,28 @@ identifiers: setup build ## Plant 5 000 identifiers in 20 000 passages and count
 	$(CARGO) run --locked --package wellspring-eval --example plant_identifiers -- $(PLANTED) 5000 \
 	  $(addprefix $(DATASETS)/,scifact cranfield cacm squad2 hotpotqa-100 xquad-en)
 	$(WELLSPRING) eval retrieval --dataset $(PLANTED) --mode all --measures hit@1,hit@3 --latency-queries 0
+
 FINANCEBENCH ?= $(WELLSPRING_TEST_SHARED)/documents/financebench
 CHUNKINGS ?= --set '' --set 'file_name = "never"; captions = false'
 .PHONY: finance
 finance: setup build ## Find the evidence pages of questions about 29 company filings; CHUNKINGS names the settings to compare
 	@$(PYTHON) datasets/finance.py $(FINANCEBENCH) --binary $(WELLSPRING) --work $(TARGET)/finance $(CHUNKINGS)
+
+# Few enough queries that each set takes minutes, many enough for an order.
+SYNTH_SETS ?= cranfield cacm scifact xquad-en squad2 hotpotqa-100
+.PHONY: synth-tau
+synth-tau: setup build ## Compare the order of 17 configurations under synthetic questions with that under judgements
+	@for set in $(SYNTH_SETS); do echo "$$set"; $(WELLSPRING) eval synth --documents $(DATASETS)/$$set --against $(DATASETS)/$$set \
+	  --sample 400 --queries 300 --latency-queries 0 --out $(TARGET)/synthetic-$$set.jsonl; done
+
+GATE_DEMO := $(TARGET)/gate-demo
+.PHONY: gate-demo
+gate-demo: setup build ## Show that the gate catches wrong pooling on Cranfield with 20 seeds, and blames no unchanged system
+	@eval/tests/golden/wrong-pooling.sh $(WELLSPRING) $(DATASETS)/cranfield $(GATE_DEMO)
+	@for side in broken good; do for mode in dense hybrid; do failed=0; for seed in $$(seq 1 20); do \
+	  $(WELLSPRING) eval gate --baseline $(GATE_DEMO)/good.$$mode.trec --candidate $(GATE_DEMO)/$$side.$$mode.trec \
+	    --qrels $(DATASETS)/cranfield/qrels/test.tsv --seed $$seed > $(GATE_DEMO)/gate.txt || failed=$$((failed + 1)); done; \
+	  echo "$$side, $$mode: the gate failed $$failed of 20"; done; done
 
 .PHONY: measure-answers
 measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA

@@ -7,7 +7,7 @@ mod collections;
 mod documents;
 mod extract;
 mod form;
-mod guard;
+pub(crate) mod guard;
 mod health;
 mod jobs;
 mod limits;

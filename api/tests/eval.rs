@@ -4,6 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+#[path = "eval/label.rs"]
+mod label;
+#[path = "eval/made.rs"]
+mod made;
+
 /// Forty queries; the relevant document's rank in each is given by `rank`.
 fn run_file(folder: &Path, name: &str, rank: impl Fn(usize) -> usize) -> PathBuf {
     let mut text = String::new();

@@ -2,7 +2,8 @@
 //!
 //! - A BEIR folder: `queries.jsonl` (`_id`, `text`), `qrels/<split>.tsv` and `corpus.jsonl` (`_id`, `title`, `text`); or,
 //!   in place of the corpus, a `dataset.toml` whose `documents` names a folder of files, relative to the dataset, so that
-//!   extraction is measured too (a document's id is then its path in that folder), and whose `spans` may name quotes.
+//!   extraction is measured too (a document's id is then its path in that folder), and whose `spans` may name quotes; or
+//!   that says `collection = true`, where the documents are in a collection already.
 //! - A CSV or JSONL file of question → document, or document and quoted span, over documents elsewhere (`simple`).
 //! - TREC topics and judgements over documents that are in a collection already (`trec`).
 //!
@@ -23,8 +24,10 @@ mod simple;
 mod trec;
 
 pub use accepted::Accepted;
+pub(crate) use beir::json_lines;
 pub use beir::{CorpusDocument, corpus};
-pub use trec::{read_qrels, read_topics};
+pub(crate) use trec::{HEADER, row as qrels_row};
+pub use trec::{read_qrels, read_topics, write_qrels};
 
 /// Where the documents are.
 #[derive(Debug, Clone)]
@@ -165,7 +168,7 @@ impl Dataset {
         if let Some(id) = qrels.keys().find(|id| !queries.contains_key(*id)) {
             return Err(unknown(format!("judges query `{id}`, which has no text in the dataset")));
         }
-        if let Some(known) = ids(&documents)? {
+        if let Some(known) = ids(&documents, &mut accepted)? {
             for (query, judged) in &qrels {
                 let mut missing: Vec<_> = judged.keys().filter(|id| !known.contains(*id)).collect();
                 missing.sort();
@@ -225,11 +228,11 @@ impl Default for Parts {
 }
 
 /// Every document's id, where the documents can be listed without a collection.
-fn ids(documents: &Documents) -> Result<Option<BTreeSet<String>>> {
+fn ids(documents: &Documents, accepted: &mut Accepted) -> Result<Option<BTreeSet<String>>> {
     Ok(match documents {
         Documents::Corpus(path) => {
             let mut known = BTreeSet::new();
-            for document in corpus(path)? {
+            for document in beir::corpus_counted(path, accepted)? {
                 let id = document?.id;
                 if known.contains(&id) {
                     return Err(EvalError::new(

@@ -16,8 +16,8 @@ use crate::legs::RememberedLegs;
 
 /// What differs between engines under evaluation.
 ///
-/// Written as TOML: `mode`, `model`, `chunking` and `neighbours` are ours; every other key is a section of the product's
-/// configuration, so whatever can be configured can be switched.
+/// Written as TOML: `mode`, `model`, `chunking`, `chunk_tokens` and `neighbours` are ours; every other key is a section of
+/// the product's configuration, so whatever can be configured can be switched.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Switches {
@@ -28,6 +28,9 @@ pub struct Switches {
     /// One chunk per document, cut where the model stops reading: the setting of the literature. Otherwise the
     /// configured chunking.
     pub whole_documents: bool,
+    /// Tokens that a chunk aims at; `None` for the usual number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk_tokens: Option<usize>,
     /// Chunks before and after each passage that are read with it; moves span recall only.
     pub neighbours: u32,
     /// A fragment of the product's configuration.
@@ -54,6 +57,13 @@ impl Switches {
                     return Err(invalid(format!("`chunking = {chunking}`: there are `default` and `whole`")));
                 }
             };
+        }
+        match table.remove("chunk_tokens") {
+            None => {}
+            Some(toml::Value::Integer(tokens)) if (32..=8192).contains(&tokens) => {
+                switches.chunk_tokens = usize::try_from(tokens).ok();
+            }
+            Some(other) => return Err(invalid(format!("`chunk_tokens = {other}`: 32 to 8192 tokens"))),
         }
         match table.remove("neighbours") {
             None => {}
@@ -137,6 +147,7 @@ mod tests {
             ("mode = 1", "must be a string"),
             ("chunking = 'small'", "`default` and `whole`"),
             ("neighbours = 11", "0 to 10"),
+            ("chunk_tokens = 8", "32 to 8192"),
             ("mode", "not TOML"),
         ] {
             let error = Switches::parse(wrong).unwrap_err().to_string();

@@ -8,6 +8,8 @@ pub enum ErrorKind {
     NotFound,
     /// A file is not what its format says; the message names file and line.
     Invalid,
+    /// What it is about has changed meanwhile.
+    Conflict,
     /// The engine under evaluation failed.
     Engine,
     /// Reading or writing failed.

@@ -100,14 +100,15 @@ pub struct FailureReport {
     pub missed: Vec<Missed>,
 }
 
-/// Explains what the run misses at `k`. The engine must be the one that made the run: candidates are the first
-/// `config.depth` that its legs found; a search that asked deeper had more.
+/// Explains what the run misses at `k`. The engine must be the one that made the run: candidates are what its legs were asked
+/// for, `asked` hits each by query (see [`crate::retrieval::RetrievalReport::asked`]), `config.depth` for a query that is
+/// not there.
 pub async fn analyse(
     engine: &Engine,
     dataset: &Dataset,
     switches: &Switches,
     config: &RetrieveConfig,
-    run: &Run,
+    (run, asked): (&Run, &BTreeMap<String, usize>),
     k: usize,
 ) -> Result<FailureReport> {
     let mut report = FailureReport {
@@ -140,7 +141,8 @@ pub async fn analyse(
         if missed.is_empty() {
             continue;
         }
-        let candidates = Candidates::of(engine, switches, config, text).await?;
+        let depth = asked.get(query).copied().unwrap_or(config.depth);
+        let candidates = Candidates::of(engine, switches, config, text, depth).await?;
         for (document, grade) in missed {
             let mut missed = Missed {
                 query: query.clone(),
@@ -215,14 +217,21 @@ struct Candidates {
 }
 
 impl Candidates {
-    async fn of(engine: &Engine, switches: &Switches, config: &RetrieveConfig, text: &str) -> Result<Self> {
+    async fn of(
+        engine: &Engine,
+        switches: &Switches,
+        config: &RetrieveConfig,
+        text: &str,
+        depth: usize,
+    ) -> Result<Self> {
         let text = clean(text);
         let weighed = KeywordAsk { scoring: config.keyword, fuzzy: config.keyword_fuzzy };
-        let list = |leg: &str, weighed| engine.legs.list(leg, &text, config.depth, weighed);
+        let list = |leg: &str, weighed| engine.legs.list(leg, &text, depth, weighed);
         let dense = switches.mode.wants_dense().then(|| list("dense", None)).flatten();
         let keyword = switches.mode.wants_keyword().then(|| list("keyword", Some(weighed))).flatten();
+        let tuned = engine.retriever.fusion_of(&engine.collection, &text).await;
         let fused: Vec<ChunkKey> =
-            fuse(dense.as_ref(), keyword.as_ref(), config.fusion).into_iter().map(|hit| hit.key).collect();
+            fuse(dense.as_ref(), keyword.as_ref(), tuned).into_iter().map(|hit| hit.key).collect();
         let documents = documents(engine, &fused).await?;
         let of_list = |list: &Option<LegList>| {
             let keys: Vec<ChunkKey> =

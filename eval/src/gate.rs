@@ -9,6 +9,8 @@ use crate::compare::{ALPHA, Comparison, Moved, Pair, Shown, System, compare};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::measure::{Measure, ir_name};
 use crate::metrics::Qrels;
+use crate::retrieval::{RetrievalReport, VERSION};
+use crate::stats::shown;
 
 mod junit;
 pub(crate) mod markdown;
@@ -96,6 +98,45 @@ pub struct Check {
     pub worst: Vec<Moved>,
 }
 
+/// `Invalid` where two reports can't be compared because something other than the system differs between them: queries or
+/// judgements, depth, the rule for own ids, the cutting of documents; or where one is of a later version than this.
+pub fn comparable(baseline: &RetrievalReport, candidate: &RetrievalReport) -> Result<()> {
+    let invalid = |what: String| Err(EvalError::new(ErrorKind::Invalid, what));
+    let newest = baseline.version.max(candidate.version);
+    if newest > VERSION {
+        return invalid(format!("a report of version {newest}: this program reads up to {VERSION}"));
+    }
+    if baseline.checksum != candidate.checksum {
+        return invalid(format!(
+            "the baseline is of other queries or judgements than the candidate: {AGAIN}"
+        ));
+    }
+    let chunking =
+        |report: &RetrievalReport| match (report.switches.whole_documents, report.switches.chunk_tokens) {
+            (true, _) => "one chunk per document".to_owned(),
+            (false, Some(tokens)) => format!("chunks of {tokens} tokens"),
+            (false, None) => "the usual chunks".to_owned(),
+        };
+    let of = |report: &RetrievalReport| {
+        [
+            ("depth", report.depth.to_string()),
+            ("exclude-own-ids", report.exclude_own_ids.to_string()),
+            ("chunking", chunking(report)),
+        ]
+    };
+    let different = of(baseline).into_iter().zip(of(candidate)).find(|(before, now)| before != now);
+    match different {
+        None => Ok(()),
+        Some(((what, before), (_, now))) => {
+            invalid(format!("{what} was {before} in the baseline and is {now} in the candidate: {AGAIN}"))
+        }
+    }
+}
+
+/// What to do about a baseline that does not fit.
+const AGAIN: &str =
+    "make a new baseline with `wellspring eval retrieval --json`, or run the gate as the baseline was run";
+
 /// Queries named for each failed comparison.
 const NAMED: usize = 10;
 
@@ -144,7 +185,7 @@ fn against_baseline(
     let passed = !worse && !too_far;
     let mut detail = format!(
         "{:.4} → {:.4} ({:+.4}, 95 % interval {:+.4} to {:+.4}, p = {:.4} after Holm; {} better, {} equal, {} worse; \
-         a difference of {:.4} can be found)",
+         a difference of {} can be found)",
         pair.baseline,
         pair.system,
         difference.mean,
@@ -154,7 +195,7 @@ fn against_baseline(
         difference.wins,
         difference.ties,
         difference.losses,
-        difference.detectable,
+        shown(difference.detectable, 4),
     );
     if too_far {
         detail.push_str(&format!(

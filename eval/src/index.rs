@@ -25,9 +25,15 @@ pub struct Indexed {
     pub seconds: f64,
 }
 
+/// The version of the note.
+const NOTE: u32 = 1;
+
 /// That all documents of a collection are there, as a note for the next evaluation.
 #[derive(Serialize, Deserialize)]
 struct Note {
+    /// [`NOTE`]; a note of another version, or without one, says nothing.
+    #[serde(default)]
+    version: u32,
     /// Documents and chunks in the collection then. (The change sequence would not do: a purge forgets changes.)
     holds: (u64, u64),
     indexed: Indexed,
@@ -74,7 +80,7 @@ async fn noted(engine: &Engine) -> Result<Option<Indexed>> {
     let Some(path) = engine.indexed_file.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
     let note: Option<Note> = serde_json::from_slice(&fs_err::read(path)?).ok();
     let holds = holds(engine).await?;
-    Ok(note.filter(|note| note.holds == holds).map(|note| note.indexed))
+    Ok(note.filter(|note| note.version == NOTE && note.holds == holds).map(|note| note.indexed))
 }
 
 async fn note(engine: &Engine, indexed: &Indexed) -> Result<()> {
@@ -82,7 +88,7 @@ async fn note(engine: &Engine, indexed: &Indexed) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }
-    let note = Note { holds: holds(engine).await?, indexed: indexed.clone() };
+    let note = Note { version: NOTE, holds: holds(engine).await?, indexed: indexed.clone() };
     let text = serde_json::to_vec(&note).map_err(|e| {
         EvalError::new(ErrorKind::Io, "the note of what is indexed can't be written").with_source(e)
     })?;
@@ -119,8 +125,9 @@ async fn judged_are_there(engine: &Engine, dataset: &Dataset) -> Result<Indexed>
     Ok(Indexed { documents: judged.len(), outcomes, seconds: 0.0 })
 }
 
-/// Documents handed over and not yet searchable, at most: enough to keep every stage busy.
-const IN_FLIGHT: usize = 64;
+/// Documents handed over and not yet searchable, at most: enough to keep every stage busy, and few enough that on a machine
+/// busy with other work none waits in vain for the catalog.
+const IN_FLIGHT: usize = 24;
 
 /// One document is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -1,11 +1,13 @@
 //! Is retrieval good, and is it better than before: measured through the same ingest and retrieve code that users run.
 
 pub mod ablate;
+pub mod agreement;
 pub mod compare;
 pub mod dataset;
 pub mod engine;
 pub mod error;
 pub mod failure;
+pub mod feedback;
 pub mod gate;
 pub mod index;
 pub mod kinds;

@@ -15,6 +15,7 @@ use crate::retrieval::RetrievalReport;
 mod html;
 mod markdown;
 mod plots;
+pub mod policy;
 mod risk;
 mod svg;
 mod tables;

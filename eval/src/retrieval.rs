@@ -10,10 +10,10 @@ use wellspring_store::CollectionScope;
 
 use crate::dataset::{Accepted, Dataset};
 use crate::engine::{Engine, Switches};
-use crate::error::{EvalError, Result};
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::index::Indexed;
 use crate::measure::Measure;
-use crate::metrics::{Run, Scores, exclude_own_ids, score};
+use crate::metrics::{Run, Scores, exclude_own_ids, score, sort_as_trec_eval};
 use crate::{spans, stats};
 
 /// How an evaluation is run.
@@ -31,9 +31,38 @@ pub struct RetrievalOptions {
     pub seed: u64,
 }
 
+impl RetrievalOptions {
+    /// `Invalid` for a measure that looks at more ranks than a ranking has: it would be another measure under its name.
+    pub fn check(&self) -> Result<()> {
+        let deeper = self.measures.iter().find(|measure| measure.cut.is_some_and(|cut| cut > self.depth));
+        match deeper {
+            None => Ok(()),
+            Some(measure) => Err(EvalError::new(
+                ErrorKind::Invalid,
+                format!(
+                    "{} looks deeper than rankings of {} documents: raise -k",
+                    measure.ir_name(),
+                    self.depth
+                ),
+            )),
+        }
+    }
+
+    /// Documents asked for: one more where one may be taken out again, so that as many are left as are wanted.
+    fn asked_depth(&self) -> usize {
+        self.depth + usize::from(self.exclude_own_ids)
+    }
+}
+
+/// The version of [`RetrievalReport`] as JSON: what a gate reads as its baseline.
+pub const VERSION: u32 = 2;
+
 /// One evaluated configuration on one dataset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RetrievalReport {
+    /// [`VERSION`]; 1 for a file that has none.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// The dataset's name.
     pub dataset: String,
     /// Its checksum.
@@ -67,12 +96,22 @@ pub struct RetrievalReport {
     pub cost: Cost,
     /// By query: the first hit's cosine (of the keyword mode: its BM25 score), which a caller could refuse by.
     pub confidence: BTreeMap<String, f64>,
-    /// Documents left out because their id was the query's.
+    /// By query: hits asked from each leg, after as many rounds as it took.
+    #[serde(default)]
+    pub asked: BTreeMap<String, usize>,
+    /// Whether documents whose id is the query's were left out.
+    #[serde(default)]
+    pub exclude_own_ids: bool,
+    /// How many that were.
     pub own_ids_excluded: usize,
     /// What indexing came to.
     pub indexed: Indexed,
     /// The configuration in force, secrets hidden.
     pub configuration: serde_json::Value,
+}
+
+fn first_version() -> u32 {
+    1
 }
 
 /// The correlation that [`RetrievalReport::detectable`] assumes: two systems that are close. One leg alone and hybrid lie
@@ -114,9 +153,11 @@ pub async fn evaluate(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(RetrievalReport, Run)> {
     let mut answers = stream::iter(&dataset.queries)
-        .map(|(id, text)| ask(engine, switches.mode, options.depth, id, text))
+        .map(|(id, text)| ask(engine, switches.mode, options.asked_depth(), id, text))
         .buffer_unordered(options.concurrency.max(1));
+    options.check()?;
     let (mut run, mut degraded, mut confidence) = (Run::new(), BTreeMap::new(), BTreeMap::new());
+    let mut asked = BTreeMap::new();
     let mut done = 0;
     while let Some((id, response)) = answers.try_next().await? {
         if !response.degraded.is_empty() {
@@ -125,6 +166,9 @@ pub async fn evaluate(
         }
         if let Some(sure) = sureness(&response, switches.mode) {
             confidence.insert(id.clone(), sure);
+        }
+        if let Some(explain) = &response.explain {
+            asked.insert(id.clone(), explain.depth);
         }
         let documents = document_ranking(&response.hits);
         run.insert(id, documents.into_iter().map(|(id, score)| (id.into(), score)).collect());
@@ -135,11 +179,16 @@ pub async fn evaluate(
         engine.legs.save(path)?;
     }
     let own_ids_excluded = if options.exclude_own_ids { exclude_own_ids(&mut run) } else { 0 };
+    run.values_mut().for_each(|ranking| {
+        sort_as_trec_eval(ranking);
+        ranking.truncate(options.depth);
+    });
     let mut scores = score(&dataset.qrels, &run, &options.measures)?;
     for (name, values) in spans::measure(engine, dataset, switches).await? {
         scores.add(&name, &values);
     }
     let report = RetrievalReport {
+        version: VERSION,
         dataset: dataset.name.clone(),
         checksum: dataset.checksum.clone(),
         documents_checksum: engine.documents_checksum.clone(),
@@ -155,6 +204,8 @@ pub async fn evaluate(
         latency_ms: Latency::default(),
         cost: cost(engine, dataset, switches.mode),
         confidence,
+        asked,
+        exclude_own_ids: options.exclude_own_ids,
         own_ids_excluded,
         indexed,
         configuration: engine.configuration.clone(),
@@ -185,8 +236,10 @@ fn sureness(response: &SearchResponse, mode: Mode) -> Option<f64> {
 fn detectable(scores: &Scores) -> BTreeMap<String, f64> {
     let of = |name: &String| {
         let values = scores.values(name)?;
-        let expected = stats::deviation_of_differences(stats::deviation(&values), ASSUMED_CORRELATION);
-        Some((name.clone(), stats::detectable(expected, values.len())))
+        let deviation = stats::deviation(&values);
+        let expected = stats::deviation_of_differences(deviation, ASSUMED_CORRELATION);
+        // Where every query has the same value nothing says how far two systems would differ.
+        (deviation > 0.0).then(|| (name.clone(), stats::detectable(expected, values.len())))
     };
     scores.metrics.keys().filter_map(of).collect()
 }

@@ -23,8 +23,8 @@ pub struct Difference {
     /// 95 % bootstrap interval of that mean.
     pub interval: Interval,
     /// Standardised effect size: mean difference over the standard deviation of the differences (Cohen's d_z, 1988); 0 where
-    /// no query differs.
-    pub effect: f64,
+    /// no query differs, `None` where all differ by the same: it has no spread to be measured in.
+    pub effect: Option<f64>,
     /// Of the paired randomisation test, two-sided.
     pub p: f64,
     /// How that p was found.
@@ -37,8 +37,8 @@ pub struct Difference {
     pub ties: usize,
     /// See `wins`.
     pub losses: usize,
-    /// See [`detectable`].
-    pub detectable: f64,
+    /// See [`detectable`]; `None` where the differences have no spread to judge by.
+    pub detectable: Option<f64>,
 }
 
 /// Values closer than this are equal: rounding in sums of fractions.
@@ -57,14 +57,18 @@ impl Difference {
         Some(Self {
             mean,
             interval,
-            effect: if deviation > EQUAL { mean / deviation } else { 0.0 },
+            effect: match (deviation > EQUAL, mean.abs() > EQUAL) {
+                (true, _) => Some(mean / deviation),
+                (false, false) => Some(0.0),
+                (false, true) => None,
+            },
             p,
             tested,
             p_holm: p,
             wins: count(|d| d > EQUAL),
             ties: count(|d| d.abs() <= EQUAL),
             losses: count(|d| d < -EQUAL),
-            detectable: detectable(deviation, differences.len()),
+            detectable: (deviation > EQUAL).then(|| detectable(deviation, differences.len())),
         })
     }
 
@@ -72,6 +76,11 @@ impl Difference {
     pub fn is_significant(&self, alpha: f64) -> bool {
         self.p_holm < alpha
     }
+}
+
+/// A figure for people that may not be known.
+pub fn shown(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
 /// A p-value for people: four digits, and no zero for what is only small.
@@ -154,6 +163,10 @@ mod tests {
         assert_eq!((there.wins, there.ties, there.losses), (2, 1, 1));
         assert_eq!((there.p, there.tested), (back.p, back.tested));
         assert!(Difference::of(&[], &[], 1).is_none());
+        let shifted = Difference::of(&[0.1, 0.2], &[0.3, 0.4], 1).unwrap();
+        assert_eq!((shifted.effect, shifted.detectable), (None, None), "no spread to measure in");
+        let same = Difference::of(&a, &a, 1).unwrap();
+        assert_eq!((same.effect, same.detectable), (Some(0.0), None));
     }
 
     #[test]

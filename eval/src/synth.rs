@@ -1,8 +1,8 @@
 //! A first test set out of a team's own documents, by rules and without a model.
 //!
 //! Each query is made from one place of one document, which is then its relevant document; a query about a name that
-//! several documents use has all of them. Such sets compare configurations; their absolute figures say little, since the
-//! wording stays closer to the document than a person's would. Every query is marked as synthetic in its type.
+//! several documents use has all of them. The wording is changed as far as rules can (`reword`). Such sets compare
+//! configurations; their absolute figures say little. Every query is marked as synthetic in its type.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::Seeded;
 
+pub mod model;
 mod names;
+mod related;
 mod reword;
 mod sentence;
+
+use reword::Vocabulary;
 
 /// A document to ask about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,16 +33,16 @@ pub struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// A question in the text that is followed by its answer.
+    /// A question in the text that is followed by its answer, partly in other words.
     Faq,
-    /// A heading with the title above it.
+    /// A heading with the title above it, partly in other words.
     Heading,
-    /// The title's content words, reworded.
+    /// The title, partly in other words.
     Title,
-    /// The commoner half of a salient sentence's content words.
-    Cloze,
-    /// A salient sentence in other words, as far as rules go.
-    Paraphrase,
+    /// A piece of a salient sentence, partly in other words.
+    Sentence,
+    /// What the document speaks of throughout, partly in other words.
+    Topic,
     /// An abbreviation that is spelt out somewhere: asked for by its long form, or the other way round.
     Acronym,
     /// A code, part number or name that few documents have, with a word from beside it.
@@ -50,8 +54,8 @@ impl Rule {
         Self::Faq,
         Self::Heading,
         Self::Title,
-        Self::Cloze,
-        Self::Paraphrase,
+        Self::Sentence,
+        Self::Topic,
         Self::Acronym,
         Self::Identifier,
     ];
@@ -61,8 +65,8 @@ impl Rule {
             Self::Faq => "faq",
             Self::Heading => "heading",
             Self::Title => "title",
-            Self::Cloze => "cloze",
-            Self::Paraphrase => "paraphrase",
+            Self::Sentence => "sentence",
+            Self::Topic => "topic",
             Self::Acronym => "acronym",
             Self::Identifier => "identifier",
         }
@@ -81,6 +85,21 @@ pub struct Made {
     /// `synthetic-` and the rule.
     #[serde(rename = "type")]
     pub rule: String,
+    /// The words of the document that answer it, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span: Option<String>,
+}
+
+impl Rule {
+    /// Every how many rounds it has a turn. Names are what a minority of people ask for, and every set of documents is full of
+    /// them; a piece of a sentence is no question as people ask it: with other words in it, it tells vectors little, and what
+    /// is left of it finds its document by words.
+    fn every(self) -> usize {
+        match self {
+            Self::Sentence | Self::Acronym | Self::Identifier => 5,
+            _ => 1,
+        }
+    }
 }
 
 /// Fewest words of a query: shorter ones fit too many documents.
@@ -104,9 +123,12 @@ pub fn synthesise(documents: &[Source], wanted: usize, seed: u64) -> Vec<Made> {
         })
         .collect();
     let (mut rows, mut asked, mut made) = (Vec::new(), BTreeSet::new(), 0);
-    while made < wanted && !queues.is_empty() {
+    for round in 0.. {
+        if made == wanted || queues.is_empty() {
+            break;
+        }
         queues.retain_mut(|(rule, queue)| {
-            if made == wanted {
+            if made == wanted || !usize::is_multiple_of(round, rule.every()) {
                 return true;
             }
             for at in queue.by_ref() {
@@ -124,6 +146,7 @@ pub fn synthesise(documents: &[Source], wanted: usize, seed: u64) -> Vec<Made> {
                         question: question.clone(),
                         document,
                         rule: format!("synthetic-{}", rule.word()),
+                        span: None,
                     });
                 }
                 return true;
@@ -143,6 +166,8 @@ pub(super) struct Corpus {
     identifiers: BTreeMap<String, BTreeSet<String>>,
     /// Documents that have an abbreviation as a word.
     abbreviations: BTreeMap<String, BTreeSet<String>>,
+    /// Words that are used alike.
+    thesaurus: related::Thesaurus,
 }
 
 impl Corpus {
@@ -152,6 +177,7 @@ impl Corpus {
             frequency: HashMap::new(),
             identifiers: BTreeMap::new(),
             abbreviations: BTreeMap::new(),
+            thesaurus: related::Thesaurus::of(documents.iter().map(|document| document.text.as_str())),
         };
         for document in documents {
             let words: BTreeSet<String> = wellspring_models::text::words(&document.text).collect();
@@ -168,23 +194,27 @@ impl Corpus {
         corpus
     }
 
+    /// Documents that have a word.
+    fn having(&self, word: &str) -> usize {
+        self.frequency.get(word).copied().unwrap_or(0)
+    }
+
     /// How rare a word is: log(N / n), 0 for one in every document.
     pub(super) fn rarity(&self, word: &str) -> f64 {
-        let having = self.frequency.get(word).copied().unwrap_or(0).max(1);
-        (self.documents.max(1) as f64 / having as f64).ln()
+        (self.documents.max(1) as f64 / self.having(word).max(1) as f64).ln()
     }
 
     fn ask(&self, rule: Rule, document: &Source, seeded: &mut Seeded) -> Option<(String, Vec<String>)> {
-        let only = |question: String| (question, vec![document.id.clone()]);
+        let reworded = |wording: String, seeded: &mut Seeded| {
+            let own = Vocabulary::of(&[&document.title, &document.text]);
+            Some((reword::in_other_words(self, &own, &wording, seeded)?, vec![document.id.clone()]))
+        };
         match rule {
-            Rule::Faq => sentence::question(&document.text).map(only),
-            Rule::Heading => sentence::heading(document, seeded).map(only),
-            Rule::Title => reword::title(&document.title, seeded).map(only),
-            Rule::Cloze => sentence::cloze(self, &document.text, seeded).map(only),
-            Rule::Paraphrase => {
-                let salient = sentence::salient(self, &document.text, seeded)?;
-                reword::paraphrase(self, salient, seeded).map(only)
-            }
+            Rule::Faq => reworded(sentence::question(&document.text)?, seeded),
+            Rule::Heading => reworded(sentence::heading(document, seeded)?, seeded),
+            Rule::Title => reworded(document.title.clone(), seeded),
+            Rule::Sentence => reworded(sentence::salient(self, &document.text, seeded)?, seeded),
+            Rule::Topic => reworded(sentence::topic(self, document)?, seeded),
             Rule::Acronym => {
                 let (short, long) = names::spelt_out(&document.text).into_iter().next()?;
                 let having = self.abbreviations.get(short)?;

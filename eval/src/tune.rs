@@ -14,6 +14,10 @@ use crate::ablate::{Variant, variant};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::stats::{self, Difference, Seeded};
 
+mod grid;
+
+pub use grid::{Param, grid};
+
 /// Outer folds.
 pub const FOLDS: usize = 5;
 /// Shuffles.
@@ -76,6 +80,17 @@ pub struct Tuning {
     pub reason: String,
 }
 
+/// `Invalid` for fewer queries than [`FEWEST_QUERIES`]: known before anything is evaluated.
+pub fn check(queries: usize) -> Result<()> {
+    if queries >= FEWEST_QUERIES {
+        return Ok(());
+    }
+    Err(EvalError::new(
+        ErrorKind::Invalid,
+        format!("tuning needs {FEWEST_QUERIES} or more judged queries; there are {queries}"),
+    ))
+}
+
 /// Tunes. `values[c][q]` is candidate c's value of query q; candidate 0 is the default and wins ties.
 pub fn tune(names: &[String], values: &[Vec<f64>], measure: &str, alpha: f64, seed: u64) -> Result<Tuning> {
     let invalid = |what: &str| EvalError::new(ErrorKind::Invalid, what);
@@ -83,10 +98,9 @@ pub fn tune(names: &[String], values: &[Vec<f64>], measure: &str, alpha: f64, se
         return Err(invalid("tuning needs a default and at least one other candidate"));
     };
     let queries = default.len();
-    if queries < FEWEST_QUERIES || values.iter().any(|of| of.len() != queries) {
-        return Err(invalid(&format!(
-            "tuning needs the same {FEWEST_QUERIES} or more judged queries for every candidate; there are {queries}"
-        )));
+    check(queries)?;
+    if values.iter().any(|of| of.len() != queries) {
+        return Err(invalid("tuning needs the same queries for every candidate"));
     }
     let mut chosen: BTreeMap<String, usize> = BTreeMap::new();
     let mut repetitions = Vec::with_capacity(REPETITIONS);
@@ -124,8 +138,11 @@ pub fn tune(names: &[String], values: &[Vec<f64>], measure: &str, alpha: f64, se
     } else {
         format!(
             "on queries that had no part in the choice the difference is {:+.4} (p = {:.4}): not beyond chance; {} \
-             queries can show {:.4}",
-            held_out.mean, held_out.p, queries, held_out.detectable
+             queries can show {}",
+            held_out.mean,
+            held_out.p,
+            queries,
+            stats::shown(held_out.detectable, 4)
         )
     };
     Ok(Tuning {

@@ -28,7 +28,7 @@ const QUESTIONS: &str = "question,document,span\n\
 
 fn options() -> RetrievalOptions {
     RetrievalOptions {
-        depth: 10,
+        depth: 100,
         measures: DEFAULT_MEASURES.to_vec(),
         concurrency: 2,
         exclude_own_ids: false,
@@ -91,16 +91,18 @@ async fn what_is_missed_is_traced_to_the_stage_that_lost_it() {
         gateway clock error,lunch.md,\n";
     let (dataset, indexed) = rig.holds(FILES, questions).await;
     let switches = Switches { mode: Mode::Keyword, ..Switches::default() };
-    let (_, run) = evaluate(&rig.engine, &dataset, &switches, &options(), indexed, &|_| {}).await.unwrap();
+    let (report, run) =
+        evaluate(&rig.engine, &dataset, &switches, &options(), indexed, &|_| {}).await.unwrap();
+    assert!(report.asked.values().all(|depth| *depth >= 10) && report.asked.len() == 4);
     let config = RetrieveConfig::default();
-    let found = analyse(&rig.engine, &dataset, &switches, &config, &run, 1).await.unwrap();
+    let found = analyse(&rig.engine, &dataset, &switches, &config, (&run, &report.asked), 1).await.unwrap();
     assert_eq!((found.relevant, found.found), (4, 2), "{:?}", found.missed);
     assert_eq!(found.lost[&Stage::NotRecalled], 2, "neither document has a word of its query");
     let missed: Vec<&str> = found.missed.iter().map(|missed| missed.document.as_str()).collect();
     assert_eq!(missed, ["leave.md", "lunch.md"]);
 
     // Nothing counts as found within no rank at all, so every relevant document is traced.
-    let all = analyse(&rig.engine, &dataset, &switches, &config, &run, 0).await.unwrap();
+    let all = analyse(&rig.engine, &dataset, &switches, &config, (&run, &report.asked), 0).await.unwrap();
     assert_eq!(all.lost[&Stage::NotExtracted], 1, "the quote stands nowhere: {:?}", all.missed);
     assert_eq!(all.lost[&Stage::CutByK], 1);
 }

@@ -16,7 +16,7 @@ use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::exact::Pins;
 use crate::explain::{self, Degraded, Explain, Timings};
-use crate::fuse::fuse;
+use crate::fuse::{Fusion, fuse};
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
@@ -195,21 +195,27 @@ impl Retriever {
         }
     }
 
-    /// Lets the dense leg have the weight that it earned in this collection and the query's language. What was learned
-    /// is a refinement: where it can't be read, the configured weight stands.
+    /// How a search for this text would be fused, by the configuration and what was learned.
+    pub async fn fusion_of(&self, scope: &CollectionScope, text: &str) -> Fusion {
+        let trust = if self.config.self_tuning { self.trust(scope, text).await } else { None };
+        trusted(self.config.fusion, trust)
+    }
+
+    /// Lets the dense leg have the weight that it earned in this collection and the query's language.
     async fn tune(&self, scope: &CollectionScope, query: &mut Query) {
-        if !query.self_tuning || query.mode != Mode::Hybrid {
-            return;
+        if query.self_tuning && query.mode == Mode::Hybrid {
+            query.trust = self.trust(scope, &query.text).await;
+            query.fusion = trusted(query.fusion, query.trust);
         }
+    }
+
+    /// What was learned is a refinement: where it can't be read, the configured weight stands.
+    async fn trust(&self, scope: &CollectionScope, text: &str) -> Option<f64> {
         match self.tuning(scope).await {
-            Ok(Some(tuning)) => {
-                let trust = tuning.trust(&query.text);
-                query.trust = Some(trust);
-                query.fusion = query.fusion.with_weight(query.fusion.weight() * trust);
-            }
-            Ok(None) => {}
+            Ok(tuning) => tuning.map(|tuning| tuning.trust(text)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what was learned can't be read");
+                None
             }
         }
     }
@@ -386,6 +392,10 @@ impl Query {
         let refined = if self.refine.is_on() { self.refine.candidates } else { 0 };
         picked.max(reranked).max(refined)
     }
+}
+
+fn trusted(fusion: Fusion, trust: Option<f64>) -> Fusion {
+    trust.map_or(fusion, |trust| fusion.with_weight(fusion.weight() * trust))
 }
 
 fn describe(report: &mut Explain, recalled: &Recalled, chosen: &Chosen, fused: usize) {

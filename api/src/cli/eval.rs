@@ -6,10 +6,12 @@ use super::Global;
 use crate::output::Outcome;
 
 mod ablate;
+mod agreement;
 mod bench;
 mod compare;
 mod gate;
 mod input;
+mod judgements;
 mod label;
 mod report;
 mod retrieval;
@@ -35,10 +37,12 @@ pub(crate) enum Eval {
     Tune(Box<tune::Tune>),
     /// Evaluate datasets in every mode and write a report: HTML, JSON beside it, Markdown
     Report(Box<report::Report>),
-    /// Make a first test set from documents by rules, without a model
+    /// Make a first test set from documents, by rules or with a chat model
     Synth(Box<synth::Synth>),
-    /// Judge documents that several systems found; judgements are kept one by one
+    /// Judge documents that several systems found, on the terminal or a web page; judgements are kept one by one
     Label(Box<label::Label>),
+    /// Make judgements out of a log of what people clicked and rated
+    Judgements(judgements::Judgements),
 }
 
 impl Eval {
@@ -54,6 +58,7 @@ impl Eval {
             Self::Report(report) => report.run(global).await,
             Self::Synth(synth) => synth.run(global).await,
             Self::Label(label) => label.run(global).await,
+            Self::Judgements(judgements) => judgements.run(),
         }
     }
 }

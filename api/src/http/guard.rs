@@ -16,14 +16,14 @@ use crate::problem::{Code, Problem};
 
 /// The names under which this server may be addressed.
 #[derive(Debug)]
-pub(super) struct Hosts {
+pub(crate) struct Hosts {
     port: u16,
     further: Vec<String>,
 }
 
 impl Hosts {
     /// Loopback names with `port`, and `further` as they are written in `Host`.
-    pub(super) fn new(port: u16, further: &[String]) -> Self {
+    pub(crate) fn new(port: u16, further: &[String]) -> Self {
         Self { port, further: further.iter().map(|name| name.to_ascii_lowercase()).collect() }
     }
 
@@ -76,7 +76,8 @@ pub(super) async fn check(State(server): State<Shared>, request: Request, next: 
     }
 }
 
-fn refusal(hosts: &Hosts, request: &Request) -> Option<Problem> {
+/// Why a request is not served; `None` for one that is.
+pub(crate) fn refusal(hosts: &Hosts, request: &Request) -> Option<Problem> {
     let Some(host) = single(request.headers(), header::HOST) else {
         return Some(Problem::new(Code::BadRequest, "the request needs exactly one `Host` header"));
     };

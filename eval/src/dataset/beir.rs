@@ -52,6 +52,8 @@ struct SpanLine {
 struct Manifest {
     documents: Option<PathBuf>,
     spans: Option<PathBuf>,
+    #[serde(default)]
+    collection: bool,
 }
 
 pub(super) fn open(folder: &Path, split: Option<&str>) -> Result<Dataset> {
@@ -116,7 +118,15 @@ fn spans(
 
 /// Every document of a corpus file, one by one in file order.
 pub fn corpus(path: &Path) -> Result<impl Iterator<Item = Result<CorpusDocument>>> {
-    Ok(json_lines::<CorpusLine>(path, &mut Accepted::default())?.map(|line| {
+    corpus_counted(path, &mut Accepted::default())
+}
+
+/// The same, with what is unusual in the file counted.
+pub(super) fn corpus_counted(
+    path: &Path,
+    accepted: &mut Accepted,
+) -> Result<impl Iterator<Item = Result<CorpusDocument>> + use<>> {
+    Ok(json_lines::<CorpusLine>(path, accepted)?.map(|line| {
         let (_, line) = line?;
         Ok(CorpusDocument {
             id: line.id,
@@ -140,11 +150,14 @@ fn documents(folder: &Path, manifest: &Manifest) -> Result<Documents> {
     if corpus.is_file() {
         return Ok(Documents::Corpus(corpus));
     }
+    if manifest.collection {
+        return Ok(Documents::Indexed);
+    }
     let Some(documents) = &manifest.documents else {
         return Err(EvalError::new(
             ErrorKind::NotFound,
             format!(
-                "{} has neither a corpus.jsonl nor a dataset.toml that names a folder of documents",
+                "{} has neither a corpus.jsonl nor a dataset.toml that names a folder of documents or says `collection = true`",
                 folder.display()
             ),
         ));
@@ -196,7 +209,7 @@ fn qrels_file(folder: &Path, split: Option<&str>) -> Result<PathBuf> {
 }
 
 /// Lines of JSON with their numbers. Only LF ends a line: U+2028 inside a string does not.
-pub(super) fn json_lines<T: for<'de> Deserialize<'de>>(
+pub(crate) fn json_lines<T: for<'de> Deserialize<'de>>(
     path: &Path,
     accepted: &mut Accepted,
 ) -> Result<impl Iterator<Item = Result<(usize, T)>> + use<T>> {

@@ -102,8 +102,14 @@ fn gather(path: &Path, rows: Vec<(usize, Row)>, accepted: &mut Accepted) -> Resu
             return Err(wrong(path, line, format_args!("`{document}` is there twice for this question")));
         }
         let grade = accepted.grade(row.grade.unwrap_or(1));
-        let kept = qrels.entry(id.clone()).or_default().entry(document.clone()).or_insert(grade);
-        *kept = grade.max(*kept);
+        let kept = *qrels.entry(id.clone()).or_default().entry(document.clone()).or_insert(grade);
+        if kept != grade {
+            return Err(wrong(
+                path,
+                line,
+                format_args!("`{document}` has grade {grade} here and {kept} further up for this question"),
+            ));
+        }
         if let Some(of) = row.of.filter(|of| !of.trim().is_empty()) {
             types.insert(id.clone(), of);
         }

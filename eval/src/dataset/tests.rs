@@ -109,6 +109,11 @@ fn rows_by_hand_are_refused_where_they_contradict() {
     for (name, text, complaint) in [
         ("q.csv", "question,document\na,d\na,d\n", "line 3: `d` is there twice"),
         ("q.csv", "question,document,grade\na,d,high\n", "line 2: the columns are"),
+        (
+            "q.csv",
+            "question,document,span,grade\na,d,x,1\na,d,y,2\n",
+            "line 3: `d` has grade 2 here and 1 further up",
+        ),
         ("q.csv", "question,doc,note\na,d,x\n", "line 2: the columns are"),
         ("q.csv", "question,document\na\n", "line 2: not a row"),
         ("q.csv", "question,document\n", "has no row"),

@@ -46,6 +46,36 @@ pub fn read_qrels(path: &Path, accepted: &mut Accepted) -> Result<Qrels> {
     Ok(qrels)
 }
 
+/// Writes judgements in BEIR's columns, sorted. An id with a tab or a line end, which the columns can't hold, is `Invalid`.
+pub fn write_qrels(path: &Path, qrels: &Qrels) -> Result<()> {
+    let mut text = HEADER.to_owned();
+    for (query, judged) in qrels {
+        let mut judged: Vec<_> = judged.iter().collect();
+        judged.sort();
+        for (document, grade) in judged {
+            text.push_str(&row(query, document, *grade)?);
+        }
+    }
+    Ok(fs_err::write(path, text)?)
+}
+
+/// BEIR's header line.
+pub(crate) const HEADER: &str = "query-id\tcorpus-id\tscore\n";
+
+/// One line of BEIR's columns, its end included.
+pub(crate) fn row(query: &str, document: &str, grade: i32) -> Result<String> {
+    if let Some(id) = [query, document].iter().find(|id| id.contains(['\t', '\n', '\r']) || id.trim() != **id)
+    {
+        return Err(EvalError::new(
+            ErrorKind::Invalid,
+            format!(
+                "the id {id:?} holds a tab, a line end or white space at an end, which columns of judgements can't"
+            ),
+        ));
+    }
+    Ok(format!("{query}\t{document}\t{grade}\n"))
+}
+
 /// Reads topics: TREC's SGML (`<top> <num> Number: 1 <title> …`, of which the title is the query) or lines of
 /// `qid<TAB>text`.
 pub fn read_topics(path: &Path, accepted: &mut Accepted) -> Result<BTreeMap<String, String>> {

@@ -43,8 +43,21 @@ pub fn markdown(verdict: &Verdict, title: &str) -> String {
     text
 }
 
-/// Text that may stand in a table's cell: no line ends, no column signs, no HTML.
+/// Text that may stand in a table's cell: no line ends, no column signs, no HTML, no links, pictures or emphasis, and nobody
+/// is mentioned by it.
 pub(crate) fn cell(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    flat.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
+    let mut out = String::with_capacity(flat.len());
+    for c in flat.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            // A backslash does not keep forges from reading a name behind the sign.
+            '@' => out.push_str("&#64;"),
+            '\\' | '|' | '`' | '[' | ']' | '!' | '*' | '_' | '~' | '#' => out.extend(['\\', c]),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    // An address is made a link wherever it stands.
+    out.replace("://", ":\u{200b}//").replace("www.", "www\u{200b}.")
 }

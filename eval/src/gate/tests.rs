@@ -101,3 +101,24 @@ fn an_unchanged_system_with_noise_is_seldom_blamed() {
         .count();
     assert_eq!(caught, 20);
 }
+
+#[test]
+fn reports_of_unlike_runs_are_not_compared() {
+    let text = include_str!("../../tests/golden/report-v1.json");
+    let evaluation: crate::report::Evaluation = serde_json::from_str(text).unwrap();
+    let baseline = evaluation.sets[0].reports[0].clone();
+    assert_eq!(baseline.version, 1, "reports of the first version have none");
+    comparable(&baseline, &RetrievalReport { version: VERSION, ..baseline.clone() }).unwrap();
+    let mut whole = baseline.clone();
+    whole.switches.whole_documents = true;
+    for (other, complaint) in [
+        (RetrievalReport { depth: 50, ..baseline.clone() }, "depth was 100 in the baseline and is 50"),
+        (RetrievalReport { exclude_own_ids: true, ..baseline.clone() }, "exclude-own-ids was false"),
+        (RetrievalReport { checksum: "x".into(), ..baseline.clone() }, "other queries or judgements"),
+        (RetrievalReport { version: VERSION + 1, ..baseline.clone() }, "reads up to"),
+        (whole, "chunking was the usual chunks in the baseline and is one chunk per document"),
+    ] {
+        let error = comparable(&baseline, &other).unwrap_err().to_string();
+        assert!(error.contains(complaint), "{error}");
+    }
+}

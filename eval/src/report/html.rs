@@ -1,9 +1,7 @@
 //! The report as one self-contained HTML page: no script, no link to anywhere, nothing loaded.
 
-use ring::digest::{SHA256, digest};
-
 use super::svg::escape;
-use super::{Evaluation, SetReport, plots, tables};
+use super::{Evaluation, SetReport, plots, policy, tables};
 use crate::error::{ErrorKind, EvalError, Result};
 
 const STYLE: &str = include_str!("style.css");
@@ -11,7 +9,7 @@ const STYLE: &str = include_str!("style.css");
 /// The page. Everything that came from a dataset or a run is escaped; the policy in its head forbids scripts and loading,
 /// and allows this one style sheet by its hash.
 pub fn html(evaluation: &Evaluation) -> Result<String> {
-    let hash = base64(digest(&SHA256, STYLE.as_bytes()).as_ref());
+    let hash = policy::hash(STYLE);
     let mut body = String::new();
     body.push_str(&format!(
         "<header><h1>Retrieval evaluation</h1><p>{} · {} · seed {}</p><p><code>{}</code></p><p>{}</p></header>",
@@ -38,7 +36,7 @@ pub fn html(evaluation: &Evaluation) -> Result<String> {
     body.push_str(&notes());
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{hash}'; base-uri 'none'; form-action 'none'\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"referrer\" content=\"no-referrer\">\
          <title>Retrieval evaluation</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     ))
@@ -158,33 +156,4 @@ fn notes() -> String {
      paired randomisation, two-sided, exact where at most 20 queries differ; Holm’s correction over all tests of a table. \
      Effect size: mean over standard deviation of the differences. No chat model takes part.</p></section>"
         .to_owned()
-}
-
-/// RFC 4648 with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for part in bytes.chunks(3) {
-        let bits =
-            part.iter().chain([0, 0].iter()).take(3).fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        for at in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * at) & 63) as usize];
-            out.push(if at <= part.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (plain, coded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 }

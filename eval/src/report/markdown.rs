@@ -7,7 +7,7 @@ use crate::compare::ALPHA;
 use crate::failure::Stage;
 use crate::gate::markdown::cell;
 use crate::retrieval::RetrievalReport;
-use crate::stats::shown_p;
+use crate::stats::{shown, shown_p};
 
 /// The whole document. `preface` says how it was made.
 pub fn markdown(evaluation: &Evaluation, preface: &str) -> String {
@@ -37,7 +37,8 @@ pub fn markdown(evaluation: &Evaluation, preface: &str) -> String {
         }
     }
     for set in evaluation.sets.iter().filter(|set| set.note.is_some()) {
-        let _ = writeln!(out, "\n{}: {}.", set.dataset, set.note.as_deref().unwrap_or_default());
+        let note = set.note.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "\n{}: {}.", cell(&set.dataset), cell(note));
     }
     comparisons(&mut out, evaluation);
     spans(&mut out, evaluation);
@@ -70,19 +71,19 @@ fn comparisons(out: &mut String, evaluation: &Evaluation) {
             let strong = if d.is_significant(ALPHA) { "**" } else { "" };
             let _ = writeln!(
                 out,
-                "| {} | {} | {strong}{:+.4}{strong} ({:+.3} to {:+.3}) | {} | {:+.2} | {} / {} / {} | {} | {:.3} |",
+                "| {} | {} | {strong}{:+.4}{strong} ({:+.3} to {:+.3}) | {} | {} | {} / {} / {} | {} | {} |",
                 cell(&set.dataset),
                 system.name,
                 d.mean,
                 d.interval.low,
                 d.interval.high,
                 shown_p(d.p_holm),
-                d.effect,
+                d.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:+.2}")),
                 d.wins,
                 d.ties,
                 d.losses,
                 pair.correlation.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}")),
-                d.detectable,
+                shown(d.detectable, 3),
             );
         }
     }
@@ -138,7 +139,7 @@ fn failures(out: &mut String, evaluation: &Evaluation) {
         out,
         "\nTen examples of {}, taken from each stage in turn (– is: not among the candidates, or beyond the ranking's depth):\n\n\
          | lost | query | relevant document | rank: dense | keyword | fused | final | first instead |\n|---|---|---|---|---|---|---|---|\n",
-        set.dataset
+        cell(&set.dataset)
     );
     for missed in tables::examples(failures) {
         let rank = |rank: Option<usize>| rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string());

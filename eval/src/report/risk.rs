@@ -14,14 +14,21 @@ pub struct Coverage {
 }
 
 /// The curve of a measure, from the most confident query alone to all of them (El-Yaniv and Wiener, JMLR 11, 2010), and the
-/// area under it. Queries of equal confidence enter together. Empty where there is no confidence.
+/// area under it. Queries of equal confidence enter together; those that found nothing, which have none, enter last. Empty
+/// where no query has a confidence.
 pub fn risk_coverage(report: &RetrievalReport, measure: &str) -> (Vec<Coverage>, f64) {
     let mut queries: Vec<(f64, f64)> = report
         .scores
         .per_query
         .iter()
-        .filter_map(|(query, values)| Some((*report.confidence.get(query)?, *values.get(measure)?)))
+        .filter_map(|(query, values)| {
+            let confidence = report.confidence.get(query).copied().unwrap_or(f64::NEG_INFINITY);
+            Some((confidence, *values.get(measure)?))
+        })
         .collect();
+    if report.confidence.is_empty() {
+        return (Vec::new(), 0.0);
+    }
     queries.sort_by(|a, b| b.0.total_cmp(&a.0));
     let (mut curve, mut sum) = (Vec::new(), 0.0);
     for (at, (confidence, value)) in queries.iter().enumerate() {

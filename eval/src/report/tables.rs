@@ -8,7 +8,7 @@ use crate::compare::{ALPHA, Comparison, Moved, Place, Ranked};
 use crate::failure::FailureReport;
 use crate::kinds::OfKind;
 use crate::measure::{in_reading_order, ir_name};
-use crate::stats::shown_p;
+use crate::stats::{shown, shown_p};
 
 /// Missed documents that are shown one by one.
 const EXAMPLES: usize = 10;
@@ -138,10 +138,10 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
                 ),
                 shown_p(d.p),
                 shown_p(d.p_holm),
-                format!("{:+.2}", d.effect),
+                d.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:+.2}")),
                 format!("{} / {} / {}", d.wins, d.ties, d.losses),
                 pair.correlation.map_or_else(|| "–".to_owned(), |r| format!("{r:.2}")),
-                format!("{:.3}", d.detectable),
+                shown(d.detectable, 3),
             ];
             row(&mut out, &cells);
         }

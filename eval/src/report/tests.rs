@@ -103,6 +103,9 @@ fn report(dataset: &Dataset, mode: Mode, spread: usize) -> (RetrievalReport, Run
             .enumerate()
             .map(|(n, q)| (q.clone(), 1.0 / (n + 1) as f64))
             .collect(),
+        version: crate::retrieval::VERSION,
+        asked: Default::default(),
+        exclude_own_ids: false,
         own_ids_excluded: 0,
         indexed: Indexed { documents: 12, ..Indexed::default() },
         configuration: serde_json::json!({"retrieve": {"depth": 500}}),
@@ -152,7 +155,7 @@ fn markdown_has_a_row_per_mode_and_an_example_per_missed_document() {
     assert!(text.starts_with("# Results\n\nMade by hand.\n"));
     assert_eq!(text.matches("| a &lt;set> | 40 | 12 |").count(), 3, "{text}");
     assert_eq!(text.matches("| fused out | q'").count(), 2, "{text}");
-    assert!(text.contains("a <part> of it"));
+    assert!(text.contains("a &lt;set>: a &lt;part> of it"), "{text}");
 }
 
 #[test]
@@ -164,4 +167,12 @@ fn refusing_the_uncertain_is_a_curve_that_ends_with_all() {
     assert_eq!((curve.len(), last.coverage), (40, 1.0));
     assert!((last.risk - (1.0 - main.scores.metrics[MAIN])).abs() < 1e-9);
     assert!((0.0..=1.0).contains(&area));
+
+    let mut silent = main.clone();
+    let most_confident = silent.confidence.iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0.clone();
+    silent.confidence.remove(&most_confident);
+    let (curve, _) = risk_coverage(&silent, MAIN);
+    assert_eq!(curve.last().unwrap().risk, last.risk, "what found nothing counts, at the end");
+    silent.confidence.clear();
+    assert!(risk_coverage(&silent, MAIN).0.is_empty());
 }

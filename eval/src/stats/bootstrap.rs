@@ -43,6 +43,13 @@ impl Interval {
         Some(Self { low: quantile(&means, TAIL).min(whole), high: quantile(&means, 1.0 - TAIL).max(whole) })
     }
 
+    /// The percentile interval of a figure's resamples, which are sorted; `None` for none.
+    pub fn of_resamples(resamples: &mut [f64]) -> Option<Self> {
+        resamples.sort_by(f64::total_cmp);
+        let some = !resamples.is_empty();
+        some.then(|| Self { low: quantile(resamples, TAIL), high: quantile(resamples, 1.0 - TAIL) })
+    }
+
     /// Whether a value lies within, ends included.
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)

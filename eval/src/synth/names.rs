@@ -25,7 +25,8 @@ pub(super) fn spelt_out(text: &str) -> Vec<(&str, &str)> {
             .flat_map(char::to_lowercase)
             .collect();
         if initials == letters {
-            found.push((short, &before[words[first].0..]));
+            let end = words.last().map_or(before.len(), |(at, word)| at + word.len());
+            found.push((short, &before[words[first].0..end]));
         }
     }
     found

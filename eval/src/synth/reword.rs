@@ -1,4 +1,11 @@
-//! Other words for the same thing, as far as rules go: synonyms, endings, order, and leaving out.
+//! A text of a document in words as somebody types who does not know the document's own.
+//!
+//! People's words are mostly not the document's (Furnas, Landauer, Gomez and Dumais, CACM 30(11), 1987), and a query's term
+//! is missing from a large part of the documents that are relevant to it (Zhao and Callan, "Term Necessity Prediction",
+//! CIKM 2010). A question that copies its words rewards whatever matches words, so of each question a share of the content
+//! words is replaced by words that the document does not have.
+
+use std::collections::HashSet;
 
 use wellspring_models::text::words;
 
@@ -11,84 +18,11 @@ const STOP_WORDS: &[&str] = &[
     "both", "but", "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "here",
     "how", "however", "i", "if", "in", "into", "is", "it", "its", "may", "more", "most", "of", "on", "or",
     "other", "our", "such", "than", "that", "the", "their", "there", "these", "they", "this", "those", "to",
-    "was", "we", "were", "what", "when", "which", "while", "who", "will", "with", "would", "you", "your",
-    "aber", "als", "am", "an", "auch", "auf", "aus", "bei", "bis", "das", "dass", "dem", "den", "der", "des",
-    "die", "durch", "ein", "eine", "einem", "einen", "einer", "er", "es", "für", "hat", "ich", "im", "ist",
-    "mit", "nach", "nicht", "oder", "sich", "sie", "sind", "über", "um", "und", "von", "vor", "war", "wie",
-    "wird", "zu", "zum", "zur",
-];
-
-/// Pairs of English words that stand for each other in most texts.
-const SYNONYMS: &[(&str, &str)] = &[
-    ("increase", "rise"),
-    ("increased", "raised"),
-    ("increases", "raises"),
-    ("decrease", "reduction"),
-    ("decreased", "lowered"),
-    ("decreases", "lowers"),
-    ("reduce", "lower"),
-    ("reduced", "lowered"),
-    ("reduces", "lowers"),
-    ("show", "demonstrate"),
-    ("shows", "demonstrates"),
-    ("showed", "demonstrated"),
-    ("shown", "demonstrated"),
-    ("use", "employ"),
-    ("used", "employed"),
-    ("uses", "employs"),
-    ("using", "with"),
-    ("method", "technique"),
-    ("methods", "techniques"),
-    ("result", "outcome"),
-    ("results", "findings"),
-    ("effect", "impact"),
-    ("effects", "consequences"),
-    ("cause", "lead"),
-    ("causes", "leads"),
-    ("important", "essential"),
-    ("associated", "linked"),
-    ("association", "link"),
-    ("treatment", "therapy"),
-    ("patients", "people"),
-    ("disease", "illness"),
-    ("cells", "cell"),
-    ("large", "big"),
-    ("small", "little"),
-    ("begin", "start"),
-    ("begins", "starts"),
-    ("end", "finish"),
-    ("buy", "purchase"),
-    ("cost", "price"),
-    ("costs", "price"),
-    ("help", "aid"),
-    ("need", "require"),
-    ("needs", "requires"),
-    ("required", "needed"),
-    ("must", "has"),
-    ("error", "fault"),
-    ("errors", "faults"),
-    ("problem", "issue"),
-    ("problems", "issues"),
-    ("fast", "quick"),
-    ("quickly", "rapidly"),
-    ("change", "alter"),
-    ("changes", "alterations"),
-    ("compute", "calculate"),
-    ("computer", "machine"),
-    ("program", "software"),
-    ("programs", "software"),
-    ("flow", "stream"),
-    ("obtained", "got"),
-    ("presented", "given"),
-    ("investigated", "studied"),
-    ("study", "investigation"),
-    ("analysis", "examination"),
-    ("determine", "find"),
-    ("determined", "found"),
-    ("several", "some"),
-    ("various", "different"),
-    ("employees", "staff"),
-    ("people", "persons"),
+    "was", "we", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "would",
+    "you", "your", "aber", "als", "am", "an", "auch", "auf", "aus", "bei", "bis", "das", "dass", "dem",
+    "den", "der", "des", "die", "durch", "ein", "eine", "einem", "einen", "einer", "er", "es", "für", "hat",
+    "ich", "im", "ist", "mit", "nach", "nicht", "oder", "sich", "sie", "sind", "über", "um", "und", "von",
+    "vor", "war", "wie", "wird", "zu", "zum", "zur",
 ];
 
 pub(super) fn is_stop_word(word: &str) -> bool {
@@ -100,94 +34,68 @@ pub(super) fn content_words(text: &str) -> Vec<String> {
     words(text).filter(|word| !is_stop_word(word)).collect()
 }
 
-/// The half of the words that most documents have, in order: a document's rare words give it away to keyword search, and
-/// people who look for it mostly do not know them. `None` if fewer than three are left.
-pub(super) fn common_half(corpus: &Corpus, words: Vec<String>) -> Option<Vec<String>> {
-    let mut by_rarity: Vec<usize> = (0..words.len()).collect();
-    by_rarity.sort_by(|a, b| corpus.rarity(&words[*a]).total_cmp(&corpus.rarity(&words[*b])).then(a.cmp(b)));
-    by_rarity.truncate(words.len().div_ceil(2));
-    by_rarity.sort_unstable();
-    (by_rarity.len() >= 3).then(|| by_rarity.into_iter().map(|at| words[at].clone()).collect())
+/// The words of a document, by what a stemmer leaves of them as far as their beginning tells.
+pub(super) struct Vocabulary(HashSet<String>);
+
+impl Vocabulary {
+    pub(super) fn of(texts: &[&str]) -> Self {
+        Self(texts.iter().flat_map(|text| words(text)).map(|word| beginning(&word)).collect())
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.0.contains(&beginning(word))
+    }
 }
 
-/// The title as somebody would type it who half remembers it: reworded, one word in four left out.
-pub(super) fn title(title: &str, seeded: &mut Seeded) -> Option<String> {
-    let mut kept = content_words(title);
-    if kept.len() < 3 {
-        return None;
-    }
-    let drop = kept.len() / 4;
-    for _ in 0..drop {
-        kept.remove(seeded.below(kept.len()));
-    }
-    Some(kept.iter().map(|word| other_word(word)).collect::<Vec<_>>().join(" "))
+/// Words with the same first letters are mostly forms of one word.
+fn beginning(word: &str) -> String {
+    word.chars().take(5).collect()
 }
 
-/// A sentence in other words: its commoner half without numbers, synonyms and other endings, clauses swapped.
-pub(super) fn paraphrase(corpus: &Corpus, sentence: &str, seeded: &mut Seeded) -> Option<String> {
-    let content = words(sentence)
-        .filter(|word| !is_stop_word(word) && !word.chars().any(|c| c.is_ascii_digit()))
-        .collect();
-    let mut kept = common_half(corpus, content)?;
-    kept.truncate(12);
-    // The second half first: what the sentence says before what it says it about.
-    let turn = 1 + seeded.below(kept.len() - 1);
-    kept.rotate_left(turn);
-    Some(kept.iter().map(|word| other_word(word)).collect::<Vec<_>>().join(" "))
-}
-
-/// A synonym where there is one, else another ending where English has one, else the word.
-fn other_word(word: &str) -> String {
-    for (one, other) in SYNONYMS {
-        if *one == word {
-            return (*other).to_owned();
-        }
-        if *other == word {
-            return (*one).to_owned();
-        }
+/// A wording in lower case of which a quarter, half or three quarters of the content words, drawn, are replaced: each by
+/// the most related word of the collection that the document does not have, or left out where there is none. Two content
+/// words stay as they are; `None` if there are fewer.
+pub(super) fn in_other_words(
+    corpus: &Corpus,
+    own: &Vocabulary,
+    wording: &str,
+    seeded: &mut Seeded,
+) -> Option<String> {
+    let mut all: Vec<Option<String>> = words(wording).map(Some).collect();
+    let is_content = |word: &Option<String>| word.as_deref().is_some_and(|word| !is_stop_word(word));
+    let mut content: Vec<usize> = (0..all.len()).filter(|at| is_content(&all[*at])).collect();
+    let before = content.len();
+    seeded.shuffle(&mut content);
+    let quarters = 1 + seeded.below(3);
+    for at in content.into_iter().take((before * quarters).div_ceil(4).min(before.saturating_sub(2))) {
+        let word = all[at].take().unwrap_or_default();
+        let related = corpus.thesaurus.related(&word);
+        all[at] = related.into_iter().find(|other| !own.has(other)).map(str::to_owned);
     }
-    let long_enough = |stem: &str| stem.chars().count() >= 3 && stem.is_ascii();
-    if let Some(stem) = word.strip_suffix("ies").filter(|stem| long_enough(stem)) {
-        return format!("{stem}y");
-    }
-    for ending in ["ss", "us", "is", "ses", "xes", "ches", "shes"] {
-        if word.ends_with(ending) {
-            return word.to_owned();
-        }
-    }
-    match word.strip_suffix('s').filter(|stem| long_enough(stem)) {
-        Some(stem) => stem.to_owned(),
-        None => word.to_owned(),
-    }
+    (before >= 2).then(|| all.into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::*;
 
     #[test]
-    fn words_change_and_stay_words() {
-        for (word, other) in [
-            ("increased", "raised"),
-            ("raised", "increased"),
-            ("sensors", "sensor"),
-            ("batteries", "battery"),
-            ("analysis", "examination"),
-            ("losses", "losses"),
-            ("bodies", "body"),
-            ("virus", "virus"),
-            ("gas", "gas"),
-        ] {
-            assert_eq!(other_word(word), other);
-        }
-    }
-
-    #[test]
-    fn titles_lose_a_quarter() {
-        let made =
-            title("The effects of large batteries on sensor drift in winter months", &mut Seeded::new(1))
-                .unwrap();
-        assert_eq!(made.split(' ').count(), 6, "{made}");
-        assert!(title("Handbook", &mut Seeded::new(1)).is_none());
+    fn replaced_words_are_ones_that_the_document_lacks() {
+        let source = |id: usize, text: String| Source { id: id.to_string(), title: String::new(), text };
+        let documents: Vec<Source> = ["hotel", "hostel"]
+            .iter()
+            .flat_map(|word| (0..4).map(move |at| (at, format!("the {word} night room breakfast price"))))
+            .map(|(at, text)| source(at, text))
+            .collect();
+        let corpus = Corpus::of(&documents);
+        let own = Vocabulary::of(&[&documents[0].text]);
+        assert!(own.has("hotels") && !own.has("hostel"));
+        let changed: HashSet<String> = (0..20)
+            .filter_map(|seed| in_other_words(&corpus, &own, "the hotel night room", &mut Seeded::new(seed)))
+            .collect();
+        assert!(changed.iter().all(|wording| wording != "the hotel night room"), "{changed:?}");
+        assert!(changed.iter().any(|wording| wording.contains("hostel")), "{changed:?}");
+        assert!(in_other_words(&corpus, &own, "the hotel", &mut Seeded::new(1)).is_none());
     }
 }

@@ -1,16 +1,21 @@
-//! Places of a text that can be asked about: questions, headings, salient sentences.
+//! Places of a text that can be asked about: questions, headings, salient sentences, what it speaks of throughout.
+
+use std::collections::BTreeMap;
 
 use wellspring_models::text::{sentences, words};
 
-use super::reword::{common_half, content_words, is_stop_word};
+use super::reword::{content_words, is_stop_word};
 use super::{Corpus, Source};
 use crate::stats::Seeded;
 
 /// Words of a sentence that can be asked about.
 const SENTENCE_WORDS: std::ops::RangeInclusive<usize> = 8..=45;
 
-/// Content words kept of a cloze.
-const CLOZE_WORDS: usize = 9;
+/// Words of a sentence that a question takes, in one piece.
+const PIECE_WORDS: usize = 16;
+
+/// Words that a document speaks of.
+const TOPIC_WORDS: usize = 6;
 
 /// Salient sentences that one is drawn from.
 const SALIENT: usize = 3;
@@ -25,7 +30,7 @@ pub(super) fn question(text: &str) -> Option<String> {
     })
 }
 
-/// One heading below the title, in the words that a search box gets: without stop words, with the title's where short.
+/// One heading below the title, with the title's words where short.
 pub(super) fn heading(document: &Source, seeded: &mut Seeded) -> Option<String> {
     let headings: Vec<&str> = document
         .text
@@ -39,8 +44,8 @@ pub(super) fn heading(document: &Source, seeded: &mut Seeded) -> Option<String> 
     Some(format!("{} {}", content_words(heading).join(" "), of_title.join(" ")))
 }
 
-/// A sentence whose words are rare on average, drawn from the best few. The first one is left to the title.
-pub(super) fn salient<'a>(corpus: &Corpus, text: &'a str, seeded: &mut Seeded) -> Option<&'a str> {
+/// A piece of a sentence whose words are rare on average, drawn from the best few. The first sentence is left to the title.
+pub(super) fn salient(corpus: &Corpus, text: &str, seeded: &mut Seeded) -> Option<String> {
     let mut ranked: Vec<(f64, &str)> = sentences(text)
         .into_iter()
         .map(|range| text[range].trim())
@@ -60,12 +65,27 @@ pub(super) fn salient<'a>(corpus: &Corpus, text: &'a str, seeded: &mut Seeded) -
         .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     ranked.truncate(SALIENT);
-    ranked.get(seeded.below(ranked.len().max(1))).map(|(_, sentence)| *sentence)
+    let (_, sentence) = ranked.get(seeded.below(ranked.len().max(1)))?;
+    let all: Vec<String> = words(sentence).collect();
+    let from = seeded.below(all.len().saturating_sub(PIECE_WORDS) + 1);
+    Some(all[from..all.len().min(from + PIECE_WORDS)].join(" "))
 }
 
-/// The commoner half of a salient sentence's content words, as somebody asks who does not know the document's own terms.
-pub(super) fn cloze(corpus: &Corpus, text: &str, seeded: &mut Seeded) -> Option<String> {
-    let mut kept = common_half(corpus, content_words(salient(corpus, text, seeded)?))?;
-    kept.truncate(CLOZE_WORDS);
-    Some(kept.join(" "))
+/// What a document speaks of throughout: the words with the highest tf·idf (Spärck Jones 1972) of those it uses at least
+/// twice, in the order in which they first stand there.
+pub(super) fn topic(corpus: &Corpus, document: &Source) -> Option<String> {
+    let mut times: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let all = content_words(&document.title).into_iter().chain(content_words(&document.text));
+    for (at, word) in all.filter(|word| word.chars().all(char::is_alphabetic)).enumerate() {
+        times.entry(word).or_insert((0, at)).0 += 1;
+    }
+    let mut ranked: Vec<(f64, usize, String)> = times
+        .into_iter()
+        .filter(|(_, (times, _))| *times >= 2)
+        .map(|(word, (times, at))| (times as f64 * corpus.rarity(&word), at, word))
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    ranked.truncate(TOPIC_WORDS);
+    ranked.sort_by_key(|(_, at, _)| *at);
+    (ranked.len() >= 3).then(|| ranked.into_iter().map(|(.., word)| word).collect::<Vec<_>>().join(" "))
 }

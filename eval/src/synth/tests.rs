@@ -26,11 +26,11 @@ fn every_rule_has_its_query() {
     let rows = synthesise(&documents, 40, 7);
     let of =
         |rule: &str| rows.iter().filter(|row| row.rule == format!("synthetic-{rule}")).collect::<Vec<_>>();
-    assert_eq!(of("faq")[0].question, "What does error E-4312 mean?");
+    assert!(of("faq").iter().all(|row| row.document == "faq.md"), "{rows:?}");
     assert!(of("heading").iter().all(|row| row.document == "faq.md"), "{rows:?}");
     assert!(of("title").iter().any(|row| row.document == "report.md"));
-    let cloze = of("cloze");
-    assert!(cloze.iter().any(|row| row.document == "report.md" && row.question.contains(' ')), "{rows:?}");
+    assert!(of("sentence").iter().any(|row| row.document == "report.md"), "{rows:?}");
+    assert!(of("topic").iter().any(|row| row.document == "report.md"), "{rows:?}");
     let acronym = of("acronym")[0];
     assert!(
         ["what does RTU stand for", "remote terminal unit"].contains(&acronym.question.as_str()),
@@ -63,7 +63,7 @@ fn the_seed_decides_and_nothing_is_asked_twice() {
 fn abbreviations_are_those_that_the_words_before_spell() {
     assert_eq!(
         names::spelt_out(
-            "a Remote Terminal Unit (RTU), an odd Thing (XYZ), and a polymerase chain reaction (PCR)."
+            "a \"Remote Terminal Unit\" (RTU), an odd Thing (XYZ), and a polymerase chain reaction (PCR)."
         ),
         [("RTU", "Remote Terminal Unit"), ("PCR", "polymerase chain reaction")]
     );

@@ -12,9 +12,9 @@ use wellspring_eval::dataset::{Dataset, Documents};
 use wellspring_eval::engine::{Engine, EngineFactory, Switches};
 use wellspring_eval::error::EvalError;
 use wellspring_eval::legs::RememberedLegs;
-use wellspring_ingest::{ChunkMode, CollectionSettings, WorkerPool};
-use wellspring_models::Embedder;
+use wellspring_ingest::{ChunkConfig, ChunkMode, CollectionSettings, WorkerPool};
 use wellspring_models::registry::Registry;
+use wellspring_models::{ChatModel, Embedder, Purpose};
 use wellspring_retrieve::Retriever;
 use wellspring_store::{CollectionName, CollectionScope, ContentHash, ErrorKind, NewCollection};
 
@@ -120,6 +120,26 @@ impl Bench {
         Ok(Retriever::new(app.store.clone(), Arc::clone(&app.registry), config.retrieve)?)
     }
 
+    /// The chat model of a route (`answer`, `expand`, `rerank`, `judge`), of a name, or for `default` the configured one;
+    /// `None` where none is configured.
+    pub(super) async fn chat(&self, named: &str) -> anyhow::Result<Option<Arc<dyn ChatModel>>> {
+        let opened = self.opened.lock().await;
+        let registry =
+            &opened.as_ref().context("an engine is made before a chat model is asked for")?.app.registry;
+        let purpose = match named {
+            "answer" => Some(Purpose::Answer),
+            "expand" => Some(Purpose::Expand),
+            "rerank" => Some(Purpose::Rerank),
+            "judge" => Some(Purpose::Judge),
+            _ => None,
+        };
+        Ok(match (purpose, named) {
+            (Some(purpose), _) => registry.route(purpose)?,
+            (None, "default") => registry.chat(None)?,
+            (None, name) => registry.chat(Some(name))?,
+        })
+    }
+
     async fn make(&self, dataset: &Dataset, switches: &Switches) -> anyhow::Result<Engine> {
         let config = self.configuration(switches)?;
         let app = self.opened(&config).await?;
@@ -207,6 +227,14 @@ impl Bench {
         let mut settings = CollectionSettings { chunk: self.configuration(switches)?.chunk };
         if switches.whole_documents {
             settings.chunk.mode = ChunkMode::Whole;
+        }
+        if let Some(tokens) = switches.chunk_tokens {
+            // The other sizes keep their relation to the target.
+            let usual = ChunkConfig::default();
+            let scaled = |size: usize| size * tokens / usual.target_tokens;
+            settings.chunk.target_tokens = tokens;
+            settings.chunk.min_tokens = scaled(usual.min_tokens);
+            settings.chunk.overlap_tokens = scaled(usual.overlap_tokens);
         }
         let settings = settings.to_value()?;
         let identity = json!([documents_checksum, info.fingerprint, settings]);

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 use wellspring_eval::compare::{ALPHA, System};
 use wellspring_eval::dataset::{Accepted, read_qrels};
-use wellspring_eval::gate::{Conditions, Verdict, gate, junit, markdown};
+use wellspring_eval::gate::{Conditions, Verdict, comparable, gate, junit, markdown};
 use wellspring_eval::measure::Measure;
 use wellspring_eval::metrics::Qrels;
 use wellspring_eval::retrieval::RetrievalReport;
@@ -96,28 +96,20 @@ impl Gate {
             Some(path) => Some(self.read(path, qrels.as_ref(), &wanted)?),
             None => None,
         };
-        let (candidate, qrels, checksum) = match &self.candidate {
+        let (candidate, qrels, report) = match &self.candidate {
             Some(path) => {
-                let (candidate, checksum) = self.read(path, qrels.as_ref(), &wanted)?;
-                (candidate, qrels, checksum)
+                let (candidate, report) = self.read(path, qrels.as_ref(), &wanted)?;
+                (candidate, qrels, report)
             }
             None => self.evaluate(global, printer, &wanted).await?,
         };
-        if let Some((_, of_baseline)) = &baseline
-            && of_baseline.is_some() != checksum.is_some()
-        {
-            bail!(
+        match (baseline.as_ref().map(|(_, report)| report), &report) {
+            (Some(Some(before)), Some(now)) => comparable(before, now)?,
+            (Some(Some(_)), None) | (Some(None), Some(_)) => bail!(
                 "one side is a run file, the other is figures: nothing says that both were judged alike; give two run \
-                 files with --qrels, or figures of `wellspring eval retrieval --json`"
-            );
-        }
-        if let Some((_, Some(of_baseline))) = &baseline
-            && checksum.as_ref().is_some_and(|checksum| checksum != of_baseline)
-        {
-            bail!(
-                "the baseline is of other queries or judgements than the candidate: make a new baseline with \
-                 `wellspring eval retrieval --json`"
-            );
+                 files with --qrels, or two files of `wellspring eval retrieval --json`"
+            ),
+            _ => {}
         }
         let baseline = baseline.map(|(baseline, _)| baseline);
         let verdict = gate(baseline.as_ref(), &candidate, &conditions, qrels.as_ref())?;
@@ -127,13 +119,13 @@ impl Gate {
         Ok(if verdict.passed { Outcome::Good } else { Outcome::No })
     }
 
-    /// Figures out of a file, and the checksum of what they are about.
+    /// Figures out of a file, and the report that they stand in.
     fn read(
         &self,
         path: &Path,
         qrels: Option<&Qrels>,
         wanted: &[Measure],
-    ) -> anyhow::Result<(System, Option<String>)> {
+    ) -> anyhow::Result<(System, Option<Box<RetrievalReport>>)> {
         let text = fs_err::read_to_string(path)?;
         if !text.trim_start().starts_with('{') {
             let qrels = qrels.context("a run file needs judgements: name them with --qrels")?;
@@ -143,19 +135,19 @@ impl Gate {
             format!("{} is not what `wellspring eval retrieval --json` prints", path.display())
         })?;
         let report = match figures {
-            Figures::One(report) => *report,
+            Figures::One(report) => report,
             Figures::Several { reports } => {
                 let [mode] = self.configuration.mode.modes() else {
                     bail!("the gate judges one mode: hybrid, dense or keyword");
                 };
-                reports
-                    .into_iter()
-                    .find(|report| report.mode == *mode)
-                    .with_context(|| format!("{} has no figures of the mode {mode}", path.display()))?
+                let found = reports.into_iter().find(|report| report.mode == *mode);
+                Box::new(
+                    found.with_context(|| format!("{} has no figures of the mode {mode}", path.display()))?,
+                )
             }
         };
         let name = format!("{} {}", report.dataset, report.mode);
-        Ok((System { name, scores: report.scores, run: None }, Some(report.checksum)))
+        Ok((System { name, scores: report.scores.clone(), run: None }, Some(report)))
     }
 
     async fn evaluate(
@@ -163,7 +155,7 @@ impl Gate {
         global: &Global,
         printer: Printer,
         wanted: &[Measure],
-    ) -> anyhow::Result<(System, Option<Qrels>, Option<String>)> {
+    ) -> anyhow::Result<(System, Option<Qrels>, Option<Box<RetrievalReport>>)> {
         let [mode] = self.configuration.mode.modes() else {
             bail!("the gate judges one mode: hybrid, dense or keyword");
         };
@@ -180,8 +172,8 @@ impl Gate {
             note(format_args!("warning: {} queries were degraded", report.degraded.len()));
         }
         let name = format!("{} {}", report.dataset, report.mode);
-        let system = System { name, scores: report.scores, run: Some(run) };
-        Ok((system, Some(dataset.qrels), Some(report.checksum)))
+        let system = System { name, scores: report.scores.clone(), run: Some(run) };
+        Ok((system, Some(dataset.qrels), Some(Box::new(report))))
     }
 
     fn write(&self, verdict: &Verdict, name: &str) -> anyhow::Result<()> {

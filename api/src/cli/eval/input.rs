@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use wellspring_eval::dataset::{Dataset, Documents};
 use wellspring_eval::engine::{Engine, EngineFactory, Switches};
 use wellspring_eval::index::{Indexed, index};
 use wellspring_eval::measure::{DEFAULT_MEASURES, Measure};
 use wellspring_eval::retrieval::{Latency, RetrievalOptions, latency};
-use wellspring_eval::stats::DEFAULT_SEED;
+use wellspring_eval::stats::{DEFAULT_SEED, Seeded};
 use wellspring_retrieve::Mode;
 
 use super::bench::Bench;
@@ -80,13 +80,22 @@ pub(super) struct How {
 
 impl How {
     pub(super) fn options(&self) -> anyhow::Result<RetrievalOptions> {
-        Ok(RetrievalOptions {
+        let options = RetrievalOptions {
             depth: self.k.into(),
-            measures: measures(&self.measures)?,
+            measures: match self.measures.as_slice() {
+                // Of the usual ones those that such rankings are deep enough for.
+                [] => {
+                    let fits = |measure: &&Measure| measure.cut.is_none_or(|cut| cut <= self.k.into());
+                    DEFAULT_MEASURES.iter().filter(fits).copied().collect()
+                }
+                named => measures(named)?,
+            },
             concurrency: self.concurrency,
             exclude_own_ids: self.exclude_own_ids,
             seed: self.seed,
-        })
+        };
+        options.check()?;
+        Ok(options)
     }
 
     /// Where engines for this dataset are made: in the user's own data folder if its documents are there.
@@ -121,7 +130,13 @@ pub(super) struct Configuration {
 impl Configuration {
     /// Without the mode, which may be several.
     pub(super) fn switches(&self) -> anyhow::Result<Switches> {
-        let mut switches = Switches::parse(&self.set.join("\n"))?;
+        let text = self.set.join("\n");
+        let mut switches = Switches::parse(&text)?;
+        // Each has a flag here, and the flag would win without a word.
+        let table: toml::Table = text.parse().context("the switches are no TOML")?;
+        if let Some(key) = ["mode", "chunking", "model"].into_iter().find(|key| table.contains_key(*key)) {
+            bail!("give the {key} with --{key}, not with --set");
+        }
         switches.whole_documents |= self.chunking == ChunkingFlag::Whole;
         if self.model.is_some() {
             switches.model.clone_from(&self.model);
@@ -169,6 +184,20 @@ pub(super) fn measures(names: &[String]) -> anyhow::Result<Vec<Measure>> {
         return Ok(DEFAULT_MEASURES.to_vec());
     }
     Ok(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
+}
+
+/// A dataset with at most `most` queries, and what was left out in words.
+pub(super) fn sampled(dataset: Dataset, most: Option<usize>, seed: u64) -> (Dataset, Option<String>) {
+    let all = dataset.queries.len();
+    let Some(most) = most.filter(|most| *most < all) else { return (dataset, None) };
+    let mut ids: Vec<String> = dataset.queries.keys().cloned().collect();
+    Seeded::new(seed).shuffle(&mut ids);
+    let keep = ids.into_iter().take(most).collect();
+    let name = dataset.name.clone();
+    (
+        dataset.only(&name, &keep),
+        Some(format!("{most} of {all} queries, drawn with seed {seed}; all documents")),
+    )
 }
 
 /// What one user waits, with the engine that was prepared last.

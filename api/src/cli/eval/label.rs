@@ -1,13 +1,15 @@
-//! `wellspring eval label`: judge on the terminal what several systems found.
+//! `wellspring eval label`: judge what several systems found, on the terminal or on a local web page.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 use wellspring_eval::dataset::{Accepted, Dataset, Documents, read_topics};
 use wellspring_eval::engine::{Engine, Switches};
-use wellspring_eval::label::{Judged, pool};
+use wellspring_eval::label::{HIGHEST, Judged, Session};
 use wellspring_eval::metrics::Run;
 use wellspring_eval::run;
 use wellspring_retrieve::{Mode, SearchRequest, document_ranking};
@@ -16,6 +18,8 @@ use wellspring_store::{DocumentId, ErrorKind};
 use super::input::{How, prepare};
 use crate::cli::{Global, InCollection};
 use crate::output::{Outcome, Printer};
+
+mod web;
 
 /// Judge documents that several systems found; judgements are kept one by one
 #[derive(Debug, Args)]
@@ -37,18 +41,26 @@ pub(crate) struct Label {
     /// Judgements are kept here in BEIR's columns; those that are there are not asked again
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Judge on a web page on this machine instead of the terminal
+    #[arg(long)]
+    web: bool,
+    /// Where that page is served: a loopback address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", requires = "web")]
+    listen: SocketAddr,
     #[command(flatten)]
     how: How,
 }
 
-/// Characters of a document that are shown.
-const SHOWN: usize = 1_200;
+/// Characters of a document that the terminal shows.
+const TERMINAL: usize = 1_200;
 
 /// What was typed.
 enum Answer {
     Grade(i32),
     Later,
+    Back,
     NextQuery,
+    Undo,
     Stop,
 }
 
@@ -61,56 +73,64 @@ impl Label {
             None => Documents::Indexed,
         };
         let mut runs = self.run.iter().map(|path| run::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let mut judged = Judged::open(&self.out)?;
+        let judged = Judged::open(&self.out)?;
         let unasked = Dataset::unasked(documents);
         let bench = self.how.bench(global, &unasked, &self.collection)?;
         let (engine, _) = prepare(&bench, &unasked, &Switches::default(), printer).await?;
         for mode in [Mode::Keyword, Mode::Dense, Mode::Hybrid] {
             runs.push(found(&engine, &queries, mode, self.depth).await?);
         }
-        let ended = self.ask(&engine, &queries, &runs, &mut judged, printer).await;
+        let session = Session::new(queries, &runs, self.depth, judged, self.how.seed);
+        let ended = match self.web {
+            true => web::serve(self.listen, engine.clone(), session, printer).await,
+            false => ask(&engine, session, printer).await,
+        };
+        drop(engine);
         bench.close().await?;
-        ended?;
         let counts: Vec<String> =
-            judged.counts().iter().map(|(grade, times)| format!("grade {grade}: {times}")).collect();
+            ended?.iter().map(|(grade, times)| format!("grade {grade}: {times}")).collect();
         printer.line(format_args!("kept in {}: {}", self.out.display(), counts.join(", ")))?;
         Ok(Outcome::Good)
     }
+}
 
-    async fn ask(
-        &self,
-        engine: &Engine,
-        queries: &BTreeMap<String, String>,
-        runs: &[Run],
-        judged: &mut Judged,
-        printer: Printer,
-    ) -> anyhow::Result<()> {
-        printer.line(
-            "Grades: 3 answers it, 2 holds a part, 1 is related, 0 is not. s: later, n: next query, q: stop.",
-        )?;
-        for (at, (query, text)) in queries.iter().enumerate() {
-            let pool = pool(runs, query, self.depth);
-            let open: Vec<String> = judged.open_of(query, &pool).into_iter().cloned().collect();
-            for (place, document) in open.iter().enumerate() {
-                printer.line(format_args!(
-                    "\nquery {} of {}, document {} of {}\n  {text}\n\n{}",
-                    at + 1,
-                    queries.len(),
-                    place + 1,
-                    open.len(),
-                    shown(engine, document).await?
-                ))?;
-                // Waits for a person; nothing else runs in this command meanwhile.
-                match tokio::task::spawn_blocking(typed).await?? {
-                    Answer::Grade(grade) => judged.keep(query, document, grade)?,
-                    Answer::Later => {}
-                    Answer::NextQuery => break,
-                    Answer::Stop => return Ok(()),
-                }
+/// Asks on the terminal until everything is judged or the person stops; gives the judgements in the file, by grade.
+async fn ask(
+    engine: &Engine,
+    mut session: Session,
+    printer: Printer,
+) -> anyhow::Result<BTreeMap<i32, usize>> {
+    printer.line(
+        "Grades: 3 answers it, 2 holds a part, 1 is related, 0 is not. n: later, p: back, N: next query, u: undo, q: stop.",
+    )?;
+    while let Some(place) = session.place() {
+        let (progress, shown) = (session.progress(), shown(engine, &place.document, TERMINAL).await?);
+        let before = place.grade.map_or_else(String::new, |grade| format!("  (graded {grade})"));
+        printer.line(format_args!(
+            "\n{} of {} judged; query {}, document {} of {}{before}\n  {}\n\n  {}  {}\n{}",
+            progress.judged,
+            progress.documents,
+            place.query,
+            place.number,
+            place.of,
+            place.text,
+            place.document,
+            shown.title,
+            shown.text
+        ))?;
+        // Waits for a person; nothing else runs in this command meanwhile.
+        match tokio::task::spawn_blocking(typed).await?? {
+            Answer::Grade(grade) => session.grade((&place.query, &place.document), grade)?,
+            Answer::Later => session.next(),
+            Answer::Back => session.previous(),
+            Answer::NextQuery => session.next_query(),
+            Answer::Undo => {
+                session.undo()?;
             }
+            Answer::Stop => break,
         }
-        Ok(())
     }
+    Ok(session.counts())
 }
 
 /// What one mode finds for every query.
@@ -130,20 +150,29 @@ async fn found(
     Ok(run)
 }
 
-/// Title, id and the beginning of the text.
-async fn shown(engine: &Engine, document: &str) -> anyhow::Result<String> {
+/// A document as a person reads it.
+#[derive(Serialize)]
+struct Shown {
+    title: String,
+    text: String,
+}
+
+/// Title and the first `most` characters of the text.
+async fn shown(engine: &Engine, document: &str, most: usize) -> anyhow::Result<Shown> {
     let id = DocumentId::new(document)?;
     let text = match engine.catalog.text(&engine.collection, &id).await {
         Ok((text, ..)) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(format!("  {document}\n  (not in the collection)"));
+            return Ok(Shown { title: String::new(), text: "(not in the collection)".to_owned() });
         }
         Err(error) => return Err(error.into()),
     };
     let title = engine.catalog.document(&engine.collection, &id).await?.title.unwrap_or_default();
-    let begin: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).take(SHOWN).collect();
-    let more = if text.chars().count() > SHOWN { " …" } else { "" };
-    Ok(format!("  {document}  {title}\n{begin}{more}"))
+    let mut begin: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).take(most).collect();
+    if text.chars().count() > most {
+        begin.push_str(" …");
+    }
+    Ok(Shown { title: title.chars().filter(|c| !c.is_control()).collect(), text: begin })
 }
 
 /// Asks until the answer is one; the end of the input stops.
@@ -156,12 +185,14 @@ fn typed() -> anyhow::Result<Answer> {
             return Ok(Answer::Stop);
         }
         match line.trim() {
-            "s" | "" => return Ok(Answer::Later),
-            "n" => return Ok(Answer::NextQuery),
+            "n" | "" => return Ok(Answer::Later),
+            "p" => return Ok(Answer::Back),
+            "N" => return Ok(Answer::NextQuery),
+            "u" => return Ok(Answer::Undo),
             "q" => return Ok(Answer::Stop),
             grade => match grade.parse::<i32>() {
-                Ok(grade @ 0..=3) => return Ok(Answer::Grade(grade)),
-                _ => writeln!(anstream::stdout().lock(), "a grade of 0 to 3, or s, n, q")?,
+                Ok(grade @ 0..=HIGHEST) => return Ok(Answer::Grade(grade)),
+                _ => writeln!(anstream::stdout().lock(), "a grade of 0 to 3, or n, p, N, u, q")?,
             },
         }
     }

@@ -9,11 +9,10 @@ use wellspring_eval::engine::Switches;
 use wellspring_eval::failure::analyse;
 use wellspring_eval::report::{Evaluation, SetReport, VERSION, html, markdown};
 use wellspring_eval::retrieval::{RetrievalOptions, evaluate};
-use wellspring_eval::stats::Seeded;
 use wellspring_retrieve::Mode;
 
 use super::bench::Bench;
-use super::input::{Configuration, How, live_latency, prepare};
+use super::input::{Configuration, How, live_latency, prepare, sampled};
 use crate::cli::{Global, InCollection};
 use crate::output::{Outcome, Printer, note};
 
@@ -119,7 +118,10 @@ impl Report {
             report.latency_ms = live_latency(bench, &engine, dataset, &switches, timed).await?;
             if mode == Mode::Hybrid {
                 let within = self.found_within;
-                failures = Some(analyse(&engine, dataset, &switches, &config.retrieve, &run, within).await?);
+                failures = Some({
+                    let found = (&run, &report.asked);
+                    analyse(&engine, dataset, &switches, &config.retrieve, found, within).await?
+                });
             }
             evaluated.push((report, run));
         }
@@ -138,20 +140,6 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
         if short.contains(char::is_whitespace) { format!("'{short}'") } else { short }
     };
     std::iter::once("wellspring".to_owned()).chain(arguments.skip(1).map(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A dataset with at most `most` queries, and what was left out in words.
-fn sampled(dataset: Dataset, most: Option<usize>, seed: u64) -> (Dataset, Option<String>) {
-    let all = dataset.queries.len();
-    let Some(most) = most.filter(|most| *most < all) else { return (dataset, None) };
-    let mut ids: Vec<String> = dataset.queries.keys().cloned().collect();
-    Seeded::new(seed).shuffle(&mut ids);
-    let keep = ids.into_iter().take(most).collect();
-    let name = dataset.name.clone();
-    (
-        dataset.only(&name, &keep),
-        Some(format!("{most} of {all} queries, drawn with seed {seed}; all documents")),
-    )
 }
 
 fn machine() -> String {

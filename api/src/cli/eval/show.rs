@@ -3,7 +3,7 @@
 use wellspring_eval::compare::{ALPHA, Comparison, Moved, Ranked};
 use wellspring_eval::measure::{in_reading_order, ir_name};
 use wellspring_eval::metrics::Scores;
-use wellspring_eval::stats::shown_p;
+use wellspring_eval::stats::{shown, shown_p};
 
 use crate::output::table;
 
@@ -56,9 +56,9 @@ pub(super) fn comparison(comparison: &Comparison) -> comfy_table::Table {
                 format!("{:.4}", pair.system),
                 format!("{:+.4}  {:+.4} to {:+.4}", d.mean, d.interval.low, d.interval.high),
                 format!("{}{mark}", shown_p(d.p_holm)),
-                format!("{:+.2}", d.effect),
+                d.effect.map_or_else(|| "–".to_owned(), |effect| format!("{effect:+.2}")),
                 format!("{} / {} / {}", d.wins, d.ties, d.losses),
-                format!("{:.4}", d.detectable),
+                shown(d.detectable, 4),
             ]);
         }
     }

@@ -6,21 +6,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde::Serialize;
-use wellspring_eval::ablate::matrix;
 use wellspring_eval::dataset::{Dataset, Documents};
 use wellspring_eval::engine::{Engine, Switches};
-use wellspring_eval::measure::ir_name;
-use wellspring_eval::retrieval::{RetrievalOptions, evaluate};
-use wellspring_eval::stats::kendall_tau;
-use wellspring_eval::synth::{Source, synthesise};
+use wellspring_eval::synth::{Made, Source, model, synthesise};
 
+use super::agreement;
 use super::bench::Bench;
-use super::input::{How, prepare};
+use super::input::{How, prepare, sampled};
 use crate::cli::{Global, InCollection};
-use crate::output::{Outcome, Printer, note, table};
+use crate::output::{Outcome, Printer, note};
 
-/// Make a first test set from documents by rules, without a model
+/// Make a first test set from documents, by rules or with a chat model
 #[derive(Debug, Args)]
 pub(crate) struct Synth {
     /// A folder of documents, or a corpus.jsonl [default: those in the collection]
@@ -34,27 +30,23 @@ pub(crate) struct Synth {
     /// Write the questions here as JSONL, which --dataset reads
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Let a chat model write the questions: a route (answer, expand, rerank, judge), a model's name, or the configured one;
+    /// what it does not write is made by rules
+    #[arg(long, value_name = "ROUTE|MODEL", num_args = 0..=1, default_missing_value = "default")]
+    model_route: Option<String>,
     /// A judged dataset over the same documents: say how far the order of configurations under the made questions agrees
     /// with the order under its judgements
     #[arg(long, value_name = "DIR", requires = "documents")]
     against: Option<PathBuf>,
+    /// Most queries of that dataset; of a larger one that many are drawn by the seed
+    #[arg(long, value_name = "N", requires = "against")]
+    sample: Option<usize>,
     #[command(flatten)]
     how: How,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
-
-/// Agreement of two orders of the same configurations.
-#[derive(Serialize)]
-struct Agreement {
-    measure: String,
-    kendall_tau: Option<f64>,
-    configurations: Vec<(String, f64, f64)>,
-}
-
-/// Measures whose orders are compared.
-const COMPARED: &[&str] = &["ndcg@10", "mrr@10", "recall@100"];
 
 impl Synth {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<Outcome> {
@@ -69,7 +61,11 @@ impl Synth {
         let sources = sources(&engine).await?;
         // The variants below open the data folder anew, which whoever still holds an engine would prevent.
         drop(engine);
-        let rows = synthesise(&sources, self.queries, self.how.seed);
+        let mut rows = match &self.model_route {
+            Some(named) => self.written(&bench, named, &sources, printer).await?,
+            None => Vec::new(),
+        };
+        rows.extend(synthesise(&sources, self.queries - rows.len(), self.how.seed));
         if rows.is_empty() {
             bail!("no rule finds anything to ask about in {} documents", sources.len());
         }
@@ -86,16 +82,60 @@ impl Synth {
             self.out.display()
         ));
         if let (Some(real), Some(over)) = (&self.against, &self.documents) {
-            let real = Dataset::open(real, None)?;
+            let (real, cut) = sampled(Dataset::open(real, None)?, self.sample, self.how.seed);
+            if let Some(cut) = cut {
+                note(cut);
+            }
             let made = Dataset::over(&self.out, over)?;
-            let agreement = agreement(&bench, &real, &made, &self.how.options()?, printer).await?;
-            printer.document(&agreement)?;
-            print(printer, &agreement)?;
+            let options = self.how.options()?;
+            let found = agreement::of_both(&bench, &real, &made, &options, printer).await?;
+            printer.document(&found)?;
+            agreement::print(printer, &found)?;
         } else {
             printer.document(&rows)?;
         }
         bench.close().await?;
         Ok(Outcome::Good)
+    }
+}
+
+impl Synth {
+    /// What a chat model writes; it says aloud what the model did not do.
+    async fn written(
+        &self,
+        bench: &Bench,
+        named: &str,
+        sources: &[Source],
+        printer: Printer,
+    ) -> anyhow::Result<Vec<Made>> {
+        let Some(chat) = bench.chat(named).await? else {
+            note("no chat model is configured: every question is made by rules");
+            return Ok(Vec::new());
+        };
+        let bar = printer.progress(Some(self.queries as u64), "questions");
+        let written =
+            model::write(chat.as_ref(), sources, self.queries, self.how.seed, &|n| bar.set_position(n))
+                .await?;
+        bar.finish_and_clear();
+        note(format_args!(
+            "{} questions by {} in {} calls ({} tokens read, {} written; prompt {})",
+            written.rows.len(),
+            chat.name(),
+            written.calls,
+            written.tokens.0,
+            written.tokens.1,
+            written.prompt
+        ));
+        for (why, times) in &written.dropped {
+            note(format_args!("dropped {times}: {why}"));
+        }
+        if let Some(failed) = &written.failed {
+            note(format_args!("warning: the model failed and was asked no more: {failed}"));
+        }
+        if written.rows.len() < self.queries {
+            note(format_args!("{} questions are made by rules instead", self.queries - written.rows.len()));
+        }
+        Ok(written.rows)
     }
 }
 
@@ -117,63 +157,4 @@ async fn sources(engine: &Engine) -> anyhow::Result<Vec<Source>> {
             return Ok(sources);
         }
     }
-}
-
-/// Evaluates every variant under both test sets.
-async fn agreement(
-    bench: &Bench,
-    real: &Dataset,
-    made: &Dataset,
-    options: &RetrievalOptions,
-    printer: Printer,
-) -> anyhow::Result<Vec<Agreement>> {
-    let variants = matrix(&[])?;
-    let mut means: Vec<(String, Vec<f64>, Vec<f64>)> = Vec::new();
-    let bar = printer.progress(Some(variants.len() as u64), "variants");
-    for variant in &variants {
-        // It moves span recall only, and so would tie with the default.
-        if variant.switches.neighbours > 0 {
-            continue;
-        }
-        let mut of_both = Vec::new();
-        for dataset in [real, made] {
-            let (engine, indexed) = prepare(bench, dataset, &variant.switches, printer).await?;
-            let (report, _) =
-                evaluate(&engine, dataset, &variant.switches, options, indexed, &|_| {}).await?;
-            of_both.push(
-                COMPARED
-                    .iter()
-                    .map(|name| report.scores.metrics.get(*name).copied().unwrap_or(0.0))
-                    .collect(),
-            );
-        }
-        let (of_made, of_real) = (of_both.pop().unwrap_or_default(), of_both.pop().unwrap_or_default());
-        means.push((variant.name.clone(), of_real, of_made));
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let agreement = COMPARED.iter().enumerate().map(|(at, measure)| {
-        let configurations: Vec<(String, f64, f64)> =
-            means.iter().map(|(name, real, made)| (name.clone(), real[at], made[at])).collect();
-        let (a, b): (Vec<f64>, Vec<f64>) =
-            configurations.iter().map(|(_, real, made)| (*real, *made)).unzip();
-        Agreement { measure: (*measure).to_owned(), kendall_tau: kendall_tau(&a, &b), configurations }
-    });
-    Ok(agreement.collect())
-}
-
-fn print(printer: Printer, agreement: &[Agreement]) -> anyhow::Result<()> {
-    for of_measure in agreement {
-        let mut table = table(vec![ir_name(&of_measure.measure), "judged".into(), "made".into()]);
-        for (name, real, made) in &of_measure.configurations {
-            table.add_row(vec![name.clone(), format!("{real:.4}"), format!("{made:.4}")]);
-        }
-        printer.line(table)?;
-        let tau = of_measure.kendall_tau.map_or_else(|| "undefined".to_owned(), |tau| format!("{tau:.3}"));
-        printer.line(format_args!(
-            "Kendall's tau over {} configurations: {tau}\n",
-            of_measure.configurations.len()
-        ))?;
-    }
-    Ok(())
 }

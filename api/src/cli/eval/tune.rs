@@ -7,7 +7,7 @@ use wellspring_eval::ablate::Variant;
 use wellspring_eval::compare::ALPHA;
 use wellspring_eval::measure::ir_name;
 use wellspring_eval::retrieval::evaluate;
-use wellspring_eval::tune::{candidates, fragment, tune};
+use wellspring_eval::tune::{Param, candidates, check, fragment, grid, tune};
 
 use super::input::{How, TestSet, measures, prepare};
 use crate::cli::Global;
@@ -21,6 +21,10 @@ pub(crate) struct Tune {
     /// The measure to raise
     #[arg(long, default_value = "ndcg@10")]
     measure: String,
+    /// Values of a numeric setting to try in place of the usual candidates, e.g. retrieve.keyword.k1=0.6,0.9,1.2; with
+    /// several of them, every combination
+    #[arg(long, value_name = "KEY=N,N,…")]
+    param: Vec<Param>,
     /// Write the recommendation here, to be given as --config; nothing is written where nothing is recommended
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -40,7 +44,8 @@ impl Tune {
         let measure = wanted[0].to_string();
         let options =
             wellspring_eval::retrieval::RetrievalOptions { measures: wanted, ..self.how.options()? };
-        let variants = candidates()?;
+        check(dataset.queries.len())?;
+        let variants = if self.param.is_empty() { candidates()? } else { grid(&self.param)? };
         let bench = self.how.bench(global, &dataset, &self.set.collection)?;
         let bar = printer.progress(Some(variants.len() as u64), "candidates");
         let (mut names, mut values) = (Vec::new(), Vec::new());
