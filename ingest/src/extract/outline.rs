@@ -104,7 +104,7 @@ impl Walk<'_> {
 
     /// What the node's children begin with; `None` where they need not be visited.
     fn visit(&mut self, node: Node<'_>, level: Option<&mut Level>) -> Option<Level> {
-        let Some(level) = level else { return None };
+        let level = level?;
         let own = node.byte_range();
         if node.is_error() {
             self.wrong += own.len();
