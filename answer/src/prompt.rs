@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
+use wellspring_models::prompt::{as_data, fill, visible};
 use wellspring_models::{Message, Role};
 use wellspring_retrieve::Passage;
 
 use crate::reply::PromptVersion;
-use crate::safe::visible;
-use crate::suspicion::as_data;
 
 const SYSTEM: &str = include_str!("prompts/system.md");
 const USER: &str = include_str!("prompts/user.md");
@@ -17,9 +16,7 @@ pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
 
 /// The name and hash of the prompt's files.
 pub fn version() -> PromptVersion {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(SYSTEM.as_bytes()).update(&[0]).update(USER.as_bytes());
-    PromptVersion { name: "answer", hash: hasher.finalize().to_hex()[..16].to_owned() }
+    PromptVersion { name: "answer", hash: wellspring_models::prompt::version(&[SYSTEM, USER]) }
 }
 
 /// The passages, by their place, that fit the budget (tokens, estimated), best first; of one document at most `share`
@@ -97,41 +94,9 @@ fn attribute(text: &str) -> String {
         .collect()
 }
 
-/// Puts values in place of `{name}`, in one pass over the template: braces inside values mean nothing.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        filled.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let value = values.iter().find_map(|(name, value)| {
-            let after = rest[1..].strip_prefix(name)?.strip_prefix('}')?;
-            Some((value, after))
-        });
-        match value {
-            Some((value, after)) => {
-                filled.push_str(value);
-                rest = after;
-            }
-            None => {
-                filled.push('{');
-                rest = &rest[1..];
-            }
-        }
-    }
-    filled.push_str(rest);
-    filled
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_never_read_as_templates() {
-        let filled = fill("{a} and {b}, not {c}", &[("a", "{b}"), ("b", "x")]);
-        assert_eq!(filled, "{b} and x, not {c}");
-    }
 
     #[test]
     fn an_attribute_is_one_line_without_markup() {

@@ -3,6 +3,8 @@
 //! What is left is Markdown without links: emphasis, lists, code, tables. Every construct is taken apart by a space at
 //! one fixed place inside it, so a piece that is safe stays safe next to any other piece.
 
+use wellspring_models::prompt::visible;
+
 /// The text without invisible characters, and with every link, image, HTML tag and web address taken apart. Doing it
 /// twice changes nothing more. Line breaks stay.
 pub(crate) fn render(text: &str) -> String {
@@ -60,40 +62,6 @@ fn ends_with_word(text: &str, word: &str) -> bool {
         return false;
     };
     text[start..].eq_ignore_ascii_case(word) && !text[..start].ends_with(char::is_alphanumeric)
-}
-
-/// The text without characters that nobody sees: control and format characters, tags and variation selectors that can
-/// carry a hidden text. Tab and line feed stay, other line ends become one; the joiners U+200C and U+200D stay between
-/// characters beyond ASCII, where some scripts and emoji need them.
-pub(crate) fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '\n' | '\t' => shown.push(c),
-            '\r' if rest.peek() == Some(&'\n') => {}
-            '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => shown.push('\n'),
-            '\u{200c}' | '\u{200d}' => {
-                let beyond = |c: Option<char>| c.is_some_and(|c| !c.is_ascii());
-                if beyond(shown.chars().next_back()) && beyond(rest.peek().copied()) {
-                    shown.push(c);
-                }
-            }
-            c if is_hidden(c) => {}
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// Whether a character is not shown (general categories Cc and Cf, variation selectors, fillers of Unicode 16).
-pub(crate) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fe00}'..='\u{fe0e}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -150,6 +150,8 @@ fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
         "OPENAI_API_KEY" => ("openai", "api_key"),
         "OPENAI_BASE_URL" => ("openai", "base_url"),
         "ANTHROPIC_API_KEY" => ("anthropic", "api_key"),
+        "COHERE_API_KEY" => ("cohere", "api_key"),
+        "JINA_API_KEY" => ("jina", "api_key"),
         _ => return,
     };
     if value.is_empty() {
@@ -243,16 +245,18 @@ mod tests {
                 ("OPENAI_API_KEY", "sk-1"),
                 ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
                 ("ANTHROPIC_API_KEY", "sk-env"),
+                ("COHERE_API_KEY", "co-1"),
                 ("WELLSPRING__MODELS__PROVIDERS__ANTHROPIC__API_KEY", "sk-own"),
             ]),
         )
         .unwrap();
-        let Providers { openai, anthropic } = config.models.providers;
+        let Providers { openai, anthropic, cohere, .. } = config.models.providers;
         assert_eq!(
             (openai.api_key, openai.base_url.as_str()),
             (Some(Secret::new("sk-1")), "http://127.0.0.1:1/v1")
         );
         assert_eq!(anthropic.api_key, Some(Secret::new("sk-own")), "what is configured wins");
+        assert_eq!(cohere.api_key, Some(Secret::new("co-1")));
         assert_eq!(
             load(None, variables(&[("OPENAI_API_KEY", " ")])).unwrap().models.providers,
             Providers::default()

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod index;
 pub mod kinds;
 pub mod label;
+pub mod learn;
 pub mod legs;
 pub mod measure;
 pub mod metrics;

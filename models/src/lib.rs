@@ -8,6 +8,7 @@ pub mod error;
 pub mod fake;
 pub mod local;
 pub mod openai;
+pub mod prompt;
 pub mod pull;
 pub mod registry;
 pub mod remote;

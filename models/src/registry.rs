@@ -3,6 +3,7 @@
 mod chats;
 mod config;
 mod listing;
+mod rerankers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub use config::{
     DEFAULT_EMBEDDER, Deadlines, EmbedderEndpoint, ModelsConfig, RetryPolicy, default_cache_dir,
 };
 pub use listing::{Finding, ListedKind, ListedSource, ModelListing};
+pub use rerankers::{RerankApi, RerankerEndpoint};
 
 use crate::cache::CachedEmbedder;
 use crate::chat::ChatModel;
@@ -23,7 +25,7 @@ use crate::error::{ErrorKind, ModelError, Result};
 use crate::fake::{self, HashEmbedder, OfflineChat, OverlapReranker};
 use crate::local::{LocalEmbedder, LocalReranker, ModelFolder, Runtime, int8_is_sound, library_file_name};
 use crate::openai::OpenAiEmbedder;
-use crate::rerank::Reranker;
+use crate::rerank::{HttpReranker, LISTWISE_RERANKER, ListwiseReranker, Reranker};
 use crate::router::RoutedChat;
 
 /// Another name for the configured default.
@@ -63,6 +65,15 @@ impl Registry {
             let inner: Arc<dyn Embedder> = Arc::new(OpenAiEmbedder::new(endpoint.clone())?);
             let slot = Arc::new(OnceCell::new_with(Some(registry.cached(inner))));
             if lock(&registry.embedders).insert(endpoint.name.clone(), slot).is_some() {
+                return Err(twice(&endpoint.name));
+            }
+        }
+        let providers = &registry.config.providers;
+        for endpoint in registry.config.rerankers.iter().chain(&providers.rerankers()) {
+            let model: Arc<dyn Reranker> =
+                Arc::new(HttpReranker::new(providers.complete_reranker(endpoint.clone()))?);
+            let slot = Arc::new(OnceCell::new_with(Some(model)));
+            if lock(&registry.rerankers).insert(endpoint.name.clone(), slot).is_some() {
                 return Err(twice(&endpoint.name));
             }
         }
@@ -121,11 +132,12 @@ impl Registry {
         Ok(model)
     }
 
-    /// The reranker called `name`, or the configured default; `None` where there is none.
+    /// The reranker called `name`: a registered or configured name, `fake/overlap`, `chat/listwise` over the chat models of
+    /// the rerank route, or a local model; unnamed, the configured default; `None` where there is none.
     ///
     /// # Errors
     ///
-    /// As [`Self::embedder`].
+    /// As [`Self::embedder`]; `NotFound` for `chat/listwise` without a chat model.
     pub async fn reranker(&self, name: Option<&str>) -> Result<Option<Arc<dyn Reranker>>> {
         let Some(name) = name.filter(|name| *name != DEFAULT).or(self.config.default_reranker.as_deref())
         else {
@@ -138,6 +150,15 @@ impl Registry {
         }
         if name == fake::OVERLAP_RERANKER {
             return Ok(Some(Arc::new(OverlapReranker)));
+        }
+        if name == LISTWISE_RERANKER {
+            let chat = self.route(Purpose::Rerank)?.ok_or_else(|| {
+                ModelError::new(
+                    ErrorKind::NotFound,
+                    format!("{LISTWISE_RERANKER} needs a chat model; configure `models.chats` and `models.routes.rerank`"),
+                )
+            })?;
+            return Ok(Some(Arc::new(ListwiseReranker::new(chat))));
         }
         let (folder, precision) = self.local(name)?;
         let slot = slot(&self.rerankers, &format!("{}/{precision}", folder.manifest().name));

@@ -8,7 +8,7 @@ use crate::diversify::{Gate, Refusal};
 use crate::error::Result;
 use crate::explain::{Drops, HitExplain};
 use crate::fuse::Fused;
-use crate::passage::Passage;
+use crate::passage::{Origin, Passage};
 use crate::query::Query;
 
 /// Most chunks of one catalog read: keeps its parameter list and its answer small.
@@ -47,7 +47,14 @@ pub(crate) async fn choose(
             match gate.admit(&chunk) {
                 Ok(()) => {
                     let explain = query.explain.then(|| HitExplain::of(hit, part * read + place));
-                    chosen.passages.push(Passage::of(chunk, hit.score, explain));
+                    let origin = Origin {
+                        fused: hit.score,
+                        fused_rank: part * read + place + 1,
+                        dense: hit.dense,
+                        keyword: hit.keyword,
+                    };
+                    let passage = Passage::of(chunk, hit.score, explain);
+                    chosen.passages.push(Passage { origin: Some(origin), ..passage });
                 }
                 Err(Refusal::Duplicate(of)) => chosen.drops.name(chunk.id, "duplicate", Some(of)),
                 Err(Refusal::NearDuplicate(of)) => chosen.drops.name(chunk.id, "near_duplicate", Some(of)),

@@ -1,10 +1,13 @@
 //! What an operator sets once for every search; a request can override the stage switches for itself.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use wellspring_store::keyword::KeywordScoring;
 
 use crate::boost::Boost;
 use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::expand::ExpandConfig;
 use crate::fuse::{Fusion, Missing};
 use crate::hop::LinksConfig;
 use crate::refine::RefineConfig;
@@ -51,8 +54,15 @@ pub struct RetrieveConfig {
     /// Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): 1 is relevance alone, 0 is novelty alone;
     /// `None` is off.
     pub mmr: Option<f32>,
+    /// What is asked besides the query; off by default.
+    pub expand: ExpandConfig,
+    /// Share of its better neighbour's score that a hit inherits, 0 to 1: 0.2 for conversations and logs, whose chunks
+    /// belong together; `None` is off.
+    pub smooth: Option<f32>,
     /// The second look at the best hits by late interaction and proximity; off unless one of them has a weight.
     pub refine: RefineConfig,
+    /// A file with a model that orders the best hits, trained on judged queries of one's own; `None` is off. Read once.
+    pub ranker: Option<PathBuf>,
     /// The last look at the best hits by a cross-encoder; `None` is off.
     pub rerank: Option<RerankConfig>,
     /// Keeping searches, to ask them again under other settings.
@@ -79,7 +89,7 @@ impl Default for RecordConfig {
 }
 
 /// Settings of the rerank stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RerankConfig {
     /// The reranker's name in the registry.
@@ -90,6 +100,11 @@ pub struct RerankConfig {
     /// Milliseconds it may take; the fused order stands if it takes longer.
     #[serde(default = "default_budget")]
     pub budget_ms: u64,
+    /// Least probability of relevance, 0 to 1: hits below it, and those that the reranker did not read, are left out. Only
+    /// for rerankers whose scores are probabilities (local ones, and endpoints that are `calibrated`); with another, or
+    /// when reranking fails, nothing is left out and `degraded` says so.
+    #[serde(default)]
+    pub min_score: Option<f32>,
 }
 
 fn default_candidates() -> usize {
@@ -118,7 +133,10 @@ impl Default for RetrieveConfig {
             near_duplicates: None,
             per_document: None,
             mmr: None,
+            expand: ExpandConfig::default(),
+            smooth: None,
             refine: RefineConfig::default(),
+            ranker: None,
             rerank: None,
             record: RecordConfig::default(),
         }
@@ -142,12 +160,19 @@ impl RetrieveConfig {
         if let Some(lambda) = self.mmr {
             check_mmr(lambda)?;
         }
+        self.expand.check()?;
+        if let Some(weight) = self.smooth {
+            check_share("smooth", weight)?;
+        }
         self.refine.check()?;
         within("record.most", u64::from(self.record.most), 1, 100_000)?;
         within("record.days", u64::from(self.record.days), 1, 3_650)?;
         if let Some(rerank) = &self.rerank {
             within("rerank.candidates", rerank.candidates as u64, 1, 1_000)?;
             within("rerank.budget_ms", rerank.budget_ms, 1, 60_000)?;
+            if let Some(least) = rerank.min_score {
+                check_share("rerank.min_score", least)?;
+            }
         }
         Ok(())
     }
@@ -158,6 +183,13 @@ pub(crate) fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()
         return Ok(());
     }
     Err(RetrieveError::new(ErrorKind::Invalid, format!("`{name}` is {value}; it must be {least} to {most}")))
+}
+
+pub(crate) fn check_share(name: &str, value: f32) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(RetrieveError::new(ErrorKind::Invalid, format!("`{name}` is {value}; it must be 0 to 1")))
 }
 
 pub(crate) fn check_fusion(fusion: Fusion) -> Result<()> {

@@ -8,6 +8,7 @@ use wellspring_store::ChunkId;
 use wellspring_store::keyword::KeywordScoring;
 
 use crate::boost::BoostExplain;
+use crate::expand::Expanded;
 use crate::fuse::{Fused, Fusion, LegList, LegScore, Missing, Spread};
 use crate::hop::{LinkExplain, LinksExplain};
 use crate::query::{Mode, Query};
@@ -18,7 +19,7 @@ const NAMED_DROPS: usize = 50;
 /// A part of the search that did not do its work, so that the result is poorer than it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Degraded {
-    /// `dense`, `keyword`, `rerank` or `context`; an answer adds its own.
+    /// `dense`, `keyword`, `expand`, `late`, `rerank` or `context`; an answer adds its own.
     pub leg: String,
     /// What happened, in words.
     pub reason: String,
@@ -43,6 +44,9 @@ pub struct Explain {
     pub keyword: KeywordScoring,
     /// Whether it replaced words that no text holds.
     pub keyword_fuzzy: bool,
+    /// What was asked besides it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expanded: Vec<Expanded>,
     /// Hits asked from each leg in the last round.
     pub depth: usize,
     /// Rounds of asking, from 1; more than one when hits were invisible or left out.
@@ -60,7 +64,7 @@ pub struct Explain {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links: Option<LinksExplain>,
     /// How many chunks were left out, by reason: `not_visible`, `duplicate`, `near_duplicate`,
-    /// `per_document`.
+    /// `per_document`, `below_min_score`.
     pub dropped: BTreeMap<&'static str, usize>,
     /// The first of them that the scope may know of.
     pub dropped_hits: Vec<DroppedHit>,
@@ -132,6 +136,9 @@ pub struct HitExplain {
     /// What the reranker gave; absent if it did not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<f32>,
+    /// The same as a probability of relevance, 0 to 1; absent where the reranker's scores only order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relevance: Option<f32>,
 }
 
 impl HitExplain {
@@ -146,6 +153,7 @@ impl HitExplain {
             links: Vec::new(),
             boosts: Vec::new(),
             rerank: None,
+            relevance: None,
         }
     }
 }
@@ -215,6 +223,7 @@ pub(crate) fn of_query(query: &Query) -> Explain {
         missing: query.missing,
         keyword: query.keyword,
         keyword_fuzzy: query.keyword_fuzzy,
+        expanded: Vec::new(),
         depth: query.depth,
         rounds: 0,
         candidates: None,

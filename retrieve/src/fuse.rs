@@ -6,7 +6,7 @@
 //! normalisation. *RRF* is `2w / (k + rank in dense) + 2(1 − w) / (k + rank in keyword)`, ranks from 1; with `w = ½` that
 //! is the sum of Cormack, Clarke and Büttcher, SIGIR 2009.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use wellspring_store::ChunkKey;
@@ -108,7 +108,7 @@ pub struct LegHit {
 pub struct LegList {
     /// Score descending, then key ascending, keys distinct.
     pub hits: Vec<LegHit>,
-    /// True scores of chunks that only another leg listed, where they were asked for.
+    /// True scores of chunks that the leg did not list, where they were asked for.
     pub completed: HashMap<ChunkKey, f32>,
     /// The leg has no further hit: whatever it does not list, it does not match.
     pub exhausted: bool,
@@ -162,16 +162,12 @@ pub fn fuse(dense: Option<&LegList>, keyword: Option<&LegList>, fusion: Fusion) 
 }
 
 fn alone(list: &LegList, make: impl Fn(ChunkKey, f32, LegScore) -> Fused) -> Vec<Fused> {
-    list.hits
-        .iter()
-        .enumerate()
-        .map(|(index, hit)| {
-            make(
-                hit.key,
-                hit.score,
-                LegScore { rank: Some(index + 1), score: Some(hit.score), normalized: None },
-            )
-        })
+    let listed = list.hits.iter().enumerate().map(|(index, hit)| (hit.key, hit.score, Some(index + 1)));
+    let known: HashSet<ChunkKey> = list.hits.iter().map(|hit| hit.key).collect();
+    let asked = list.completed.iter().filter(|(key, _)| !known.contains(key));
+    listed
+        .chain(asked.map(|(key, score)| (*key, *score, None)))
+        .map(|(key, score, rank)| make(key, score, LegScore { rank, score: Some(score), normalized: None }))
         .collect()
 }
 
@@ -201,10 +197,14 @@ fn reciprocal(dense: &LegList, keyword: &LegList, k: u32, weight: f64) -> Vec<Fu
         .collect()
 }
 
-/// Every chunk of either leg, once.
+/// Every chunk of either leg, once, and those that no leg listed but whose scores were asked for.
 fn union<'a>(dense: &'a Standings<'_>, keyword: &'a Standings<'_>) -> impl Iterator<Item = ChunkKey> + 'a {
     let only_keyword = keyword.list.hits.iter().filter(|hit| !dense.ranks.contains_key(&hit.key));
-    dense.list.hits.iter().chain(only_keyword).map(|hit| hit.key)
+    let asked: BTreeSet<ChunkKey> =
+        dense.list.completed.keys().chain(keyword.list.completed.keys()).copied().collect();
+    let unlisted =
+        asked.into_iter().filter(|key| !dense.ranks.contains_key(key) && !keyword.ranks.contains_key(key));
+    dense.list.hits.iter().chain(only_keyword).map(|hit| hit.key).chain(unlisted)
 }
 
 /// One leg's list with what fusion asks of it.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use wellspring_store::{ChunkId, ChunkKey, DocumentId, DocumentKey, Metadata, StoredChunk, Version};
 
 use crate::explain::{Degraded, Explain, HitExplain, Timings};
+use crate::fuse::LegScore;
 
 /// A piece of a visible document's stored text.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +44,9 @@ pub struct Passage {
     pub explain: Option<HitExplain>,
     #[serde(skip)]
     pub(crate) place: Place,
+    /// Where it stood when the legs were fused; `None` for a passage that was fetched by id.
+    #[serde(skip)]
+    pub(crate) origin: Option<Origin>,
 }
 
 /// A longer stretch of the stored text around a passage.
@@ -64,6 +68,16 @@ pub(crate) struct Place {
     pub(crate) ordinal: u32,
     /// The span of the sections it touches; `None` where the document has no headings.
     pub(crate) section: Option<(usize, usize)>,
+}
+
+/// Where a hit stood when the legs were fused.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin {
+    pub(crate) fused: f32,
+    /// From 1, before anything was left out.
+    pub(crate) fused_rank: usize,
+    pub(crate) dense: Option<LegScore>,
+    pub(crate) keyword: Option<LegScore>,
 }
 
 impl Passage {
@@ -111,6 +125,7 @@ impl Passage {
             context: None,
             explain,
             place: Place { key, document: document_key, ordinal, section },
+            origin: None,
         }
     }
 }

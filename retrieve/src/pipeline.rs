@@ -15,16 +15,19 @@ use crate::context::contexts;
 use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::exact::Pins;
+use crate::expand::{MINED, Wider};
 use crate::explain::{self, Degraded, Explain, Timings};
-use crate::fuse::{Fusion, fuse};
+use crate::fuse::Fusion;
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
 use crate::query::{Mode, Query, SearchRequest};
+use crate::ranker::{self, LinearRanker, ReadyRanker};
 use crate::recall::{DENSE, KEYWORD, Legs, Recalled};
 use crate::refine::late::TokenMemory;
 use crate::refine::{refine, sink};
-use crate::rerank::rerank;
+use crate::rerank::{keep_relevant, rerank};
+use crate::smooth::{self, smooth};
 use crate::tuning::{self, Tuning, Tunings};
 
 /// Rounds of asking deeper: with four times the depth each, the last asks 64 times the first.
@@ -42,6 +45,7 @@ pub struct Retriever {
     config: RetrieveConfig,
     memory: Option<Arc<dyn LegMemory>>,
     tokens: TokenMemory,
+    ranker: Option<ReadyRanker>,
     tunings: Tunings,
     clock: Arc<dyn Clock>,
 }
@@ -56,10 +60,13 @@ struct Ranked {
 }
 
 impl Retriever {
-    /// `Invalid` if a setting is out of range. Models are loaded when a search first needs them.
+    /// `Invalid` if a setting is out of range, `NotFound` without a ranker's file, which is read here. Models are loaded
+    /// when a search first needs them.
     pub fn new(store: Store, registry: Arc<Registry>, config: RetrieveConfig) -> Result<Self> {
         config.check()?;
         let tokens = TokenMemory::new(config.refine.cache_bytes);
+        let ranker = config.ranker.as_deref().map(LinearRanker::read).transpose()?;
+        let ranker = ranker.map(LinearRanker::ready).transpose()?;
         Ok(Self {
             store,
             models: CollectionModels::new(Arc::clone(&registry)),
@@ -67,6 +74,7 @@ impl Retriever {
             config,
             memory: None,
             tokens,
+            ranker,
             tunings: Tunings::default(),
             clock: Arc::new(SystemClock),
         })
@@ -134,6 +142,23 @@ impl Retriever {
             ..Query::of(request, &self.config)?
         };
         self.run(scope, &mut query).await
+    }
+
+    /// The hits of a search as a ranker would get them, each with its features, one per name in
+    /// [`ranker::FEATURES`]: what a ranker is trained on. No ranker and no reranker runs.
+    pub async fn features(
+        &self,
+        scope: &CollectionScope,
+        request: SearchRequest,
+    ) -> Result<Vec<(Passage, Vec<f64>)>> {
+        let mut query = Query { ranker: false, rerank: None, mmr: None, ..Query::of(request, &self.config)? };
+        self.tune(scope, &mut query).await;
+        let mut timings = Timings::default();
+        let mut hits = Box::pin(self.rank(scope, &query, &mut timings)).await?.chosen.passages;
+        self.reorder(scope, &query, &mut hits, &mut timings).await;
+        hits.truncate(query.k);
+        let rows = ranker::rows(&query.text, &hits);
+        Ok(hits.into_iter().zip(rows).collect())
     }
 
     /// Those of the chunks that are visible under the scope, in the order asked, each once.
@@ -225,16 +250,17 @@ impl Retriever {
         let mut timings = Timings::default();
         self.tune(scope, query).await;
         let query = &*query;
-        let Ranked { chosen, pins, mut degraded, did_you_mean, explain } =
-            self.rank(scope, query, &mut timings).await?;
+        // Boxed: callers hold this future in theirs.
+        let ranked = Box::pin(self.rank(scope, query, &mut timings)).await?;
+        let Ranked { chosen, pins, mut degraded, did_you_mean, mut explain } = ranked;
         let mut hits = chosen.passages;
-        if query.refine.is_on() {
-            let embedder = self.models.embedder(&self.store, scope).await;
-            let lost =
-                refine(&query.refine, embedder, &self.tokens, &query.text, &mut hits, &mut timings).await;
-            degraded.extend(lost);
+        degraded.extend(Box::pin(self.reorder(scope, query, &mut hits, &mut timings)).await);
+        if let Some(ranker) = self.ranker.as_ref().filter(|_| query.ranker) {
+            let stage = Instant::now();
+            ranker::rank(ranker, &query.text, &mut hits);
+            timings.add("ranker", stage);
         }
-        degraded.extend(self.rerank(query, &mut hits, &mut timings).await);
+        degraded.extend(self.rerank(query, &mut hits, explain.as_mut(), &mut timings).await);
         pins.lift_passages(&mut hits);
         if let Some(lambda) = query.mmr {
             let stage = Instant::now();
@@ -248,17 +274,32 @@ impl Retriever {
         Ok(SearchResponse { hits, degraded, did_you_mean, explain, timings })
     }
 
+    /// The stages between fusion and the models that read or were trained: neighbours, late interaction and proximity.
+    async fn reorder(
+        &self,
+        scope: &CollectionScope,
+        query: &Query,
+        hits: &mut [Passage],
+        timings: &mut Timings,
+    ) -> Option<Degraded> {
+        if let Some(weight) = query.smooth {
+            let stage = Instant::now();
+            smooth(hits, weight);
+            timings.add("smooth", stage);
+        }
+        if !query.refine.is_on() {
+            return None;
+        }
+        let embedder = self.models.embedder(&self.store, scope).await;
+        refine(&query.refine, embedder, &self.tokens, &query.text, hits, timings).await
+    }
+
     /// Recall, fusion and the join, deeper each round until enough hits are let in.
     async fn rank(&self, scope: &CollectionScope, query: &Query, timings: &mut Timings) -> Result<Ranked> {
         let catalog = self.store.catalog.as_ref();
-        let mut legs = Legs::new(
-            &self.store,
-            &self.models,
-            scope,
-            query,
-            self.memory.as_deref(),
-            Duration::from_millis(self.config.deadline_ms),
-        );
+        let budget = Duration::from_millis(self.config.deadline_ms);
+        let legs = |query| Legs::new(&self.store, &self.models, scope, query, self.memory.as_deref(), budget);
+        let (mut wider, mut legs) = Wider::start(query, &self.registry, legs, timings).await;
         let want = query.pool();
         let deepest = query.max_depth.max(want);
         let mut depth = query.depth.max(want).min(deepest);
@@ -266,26 +307,21 @@ impl Retriever {
         let mut earlier: Option<Chosen> = None;
         let mut pins = Pins::default();
         for round in 1.. {
-            let recalled = match (legs.round(depth, timings).await, earlier.take()) {
+            let mut recalled = match (legs.round(depth, timings).await, earlier.take()) {
                 (Ok(recalled), _) => recalled,
                 (Err(error), Some(chosen)) if error.is_transient() => {
                     let reason = format!("asking deeper for more hits failed: {error}");
-                    let degraded = vec![Degraded { leg: "recall".to_owned(), reason }];
-                    return Ok(Ranked {
-                        chosen,
-                        pins,
-                        degraded,
-                        did_you_mean: legs.did_you_mean().await?,
-                        explain: report,
-                    });
+                    let mut degraded = vec![Degraded { leg: "recall".to_owned(), reason }];
+                    degraded.extend(wider.degraded());
+                    let did_you_mean = legs.did_you_mean().await?;
+                    return Ok(Ranked { chosen, pins, degraded, did_you_mean, explain: report });
                 }
                 (Err(error), _) => return Err(error),
             };
-            let stage = Instant::now();
-            let mut fused = fuse(recalled.dense.as_ref(), recalled.keyword.as_ref(), query.fusion);
-            timings.add("fuse", stage);
+            let mut fused = wider.rank(&legs, &mut recalled, depth, timings).await;
             let now = self.clock.now();
-            let adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
+            let mut adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
+            fused = wider.promote(fused, want);
             if round == 1 && query.exact && query.mode.wants_keyword() {
                 pins = legs.pins(&fused, timings).await;
             }
@@ -293,8 +329,20 @@ impl Retriever {
             let stage = Instant::now();
             let mut chosen = choose(catalog, scope, query, &fused, want).await?;
             timings.add("join", stage);
+            if round == 1 && query.learns() && wider.learn(&legs, &chosen.passages, depth, timings).await {
+                fused = wider.rank(&legs, &mut recalled, depth, timings).await;
+                adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
+                fused = wider.promote(fused, want);
+                pins.lift_fused(&mut fused);
+                let stage = Instant::now();
+                chosen = choose(catalog, scope, query, &fused, want).await?;
+                timings.add("join", stage);
+            }
+            // Chunks that feedback proposed stand among the first for a later stage; here the score decides.
+            chosen.passages.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.key.cmp(&b.place.key)));
             if let Some(report) = &mut report {
                 describe(report, &recalled, &chosen, fused.len());
+                report.expanded = wider.told().to_vec();
                 adjusted.tell(report, &mut chosen.passages);
                 (report.depth, report.rounds, report.candidates) = (depth, round, legs.candidates());
             }
@@ -306,7 +354,7 @@ impl Retriever {
                     report.vector_index = legs.vector_engine().await;
                 }
                 let did_you_mean = legs.did_you_mean().await?;
-                let degraded = legs.degraded();
+                let degraded = legs.degraded().into_iter().chain(wider.degraded()).collect();
                 return Ok(Ranked { chosen, pins, degraded, did_you_mean, explain: report });
             }
             earlier = Some(chosen);
@@ -315,13 +363,24 @@ impl Retriever {
         Err(RetrieveError::new(ErrorKind::Internal, "the rounds of recall ended without a result"))
     }
 
-    async fn rerank(&self, query: &Query, hits: &mut [Passage], timings: &mut Timings) -> Option<Degraded> {
+    async fn rerank(
+        &self,
+        query: &Query,
+        hits: &mut Vec<Passage>,
+        explain: Option<&mut Explain>,
+        timings: &mut Timings,
+    ) -> Option<Degraded> {
         let settings = query.rerank.as_ref()?;
         let stage = Instant::now();
-        let (head, tail) = hits.split_at_mut(settings.candidates.min(hits.len()));
+        let read = settings.candidates.min(hits.len());
+        let (head, tail) = hits.split_at_mut(read);
+        let mut threshold = None;
         let degraded = match self.registry.reranker(Some(&settings.model)).await {
             Ok(Some(reranker)) => {
-                rerank(reranker.as_ref(), &query.text, head, Duration::from_millis(settings.budget_ms)).await
+                let budget = Duration::from_millis(settings.budget_ms);
+                let failed = rerank(reranker.as_ref(), &query.text, head, budget).await;
+                threshold = settings.min_score.filter(|_| failed.is_none()).map(|least| (reranker, least));
+                failed
             }
             Ok(None) => {
                 let reason = format!("there is no reranker {}", settings.model);
@@ -332,8 +391,19 @@ impl Retriever {
         if degraded.is_none() {
             sink(head, tail);
         }
+        let uncalibrated = threshold.and_then(|(reranker, least)| {
+            match keep_relevant(reranker.as_ref(), hits, read, least) {
+                Ok(left_out) => {
+                    if let Some(report) = explain.filter(|_| left_out > 0) {
+                        report.dropped.insert("below_min_score", left_out);
+                    }
+                    None
+                }
+                Err(degraded) => Some(degraded),
+            }
+        });
         timings.add("rerank", stage);
-        degraded
+        degraded.or(uncalibrated)
     }
 
     async fn diversify(
@@ -390,7 +460,23 @@ impl Query {
         let reranked = self.rerank.as_ref().map_or(0, |settings| settings.candidates);
         let picked = self.mmr.map_or(self.k, |_| self.k.saturating_mul(MMR_POOL));
         let refined = if self.refine.is_on() { self.refine.candidates } else { 0 };
-        picked.max(reranked).max(refined)
+        let mined = if self.expand.acronyms { MINED } else { 0 };
+        let smoothed = if self.smooth.is_some() { smooth::POOL } else { 0 };
+        let learned = if self.ranker { ranker::CANDIDATES } else { 0 };
+        picked.max(reranked).max(refined).max(mined).max(smoothed).max(learned)
+    }
+
+    /// Whether the first round's hits may change what is asked.
+    fn learns(&self) -> bool {
+        self.expand.acronyms || self.widens_pool()
+    }
+
+    /// Whether feedback can bring in anything: all that is collected is read by a stage that reorders it.
+    pub(crate) fn widens_pool(&self) -> bool {
+        let read = self.rerank.as_ref().map_or(0, |settings| settings.candidates);
+        let refined = if self.refine.is_on() { self.refine.candidates } else { 0 };
+        let learned = if self.ranker { ranker::CANDIDATES } else { 0 };
+        self.expand.feedback > 0 && read.max(refined).max(learned) >= self.pool()
     }
 }
 

@@ -5,9 +5,12 @@ use wellspring_store::Filter;
 use wellspring_store::keyword::KeywordScoring;
 
 use crate::boost::{self, Boost};
-use crate::config::{RerankConfig, RetrieveConfig, check_fusion, check_mmr, check_similarity, within};
+use crate::config::{
+    RerankConfig, RetrieveConfig, check_fusion, check_mmr, check_share, check_similarity, within,
+};
 use crate::context::NeighbourConfig;
 use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::expand::ExpandConfig;
 use crate::fuse::{Fusion, Missing};
 use crate::hop::LinksConfig;
 use crate::refine::RefineConfig;
@@ -126,6 +129,10 @@ pub struct Overrides {
     pub missing: Option<Missing>,
     /// See [`RetrieveConfig::depth`].
     pub depth: Option<usize>,
+    /// See [`RetrieveConfig::expand`].
+    pub expand: Option<ExpandConfig>,
+    /// See [`RetrieveConfig::smooth`]; 0 switches it off.
+    pub smooth: Option<f32>,
     /// See [`RetrieveConfig::refine`]; its `cache_bytes` is the operator's.
     pub refine: Option<RefineConfig>,
     /// See [`LinksConfig::enabled`].
@@ -136,6 +143,8 @@ pub struct Overrides {
     pub keyword: Option<KeywordScoring>,
     /// See [`RetrieveConfig::keyword_fuzzy`].
     pub keyword_fuzzy: Option<bool>,
+    /// `Some(false)` switches a configured ranker off.
+    pub ranker: Option<bool>,
     /// `Some(false)` switches a configured rerank stage off.
     pub rerank: Option<bool>,
     /// See [`RetrieveConfig::exact`].
@@ -175,7 +184,11 @@ pub(crate) struct Query {
     pub(crate) near_duplicates: Option<f32>,
     pub(crate) per_document: Option<usize>,
     pub(crate) mmr: Option<f32>,
+    pub(crate) expand: ExpandConfig,
+    pub(crate) smooth: Option<f32>,
     pub(crate) refine: RefineConfig,
+    /// Whether a configured ranker runs.
+    pub(crate) ranker: bool,
     pub(crate) rerank: Option<RerankConfig>,
 }
 
@@ -211,6 +224,12 @@ impl Query {
         if let Some(lambda) = mmr {
             check_mmr(lambda)?;
         }
+        let expand = overrides.expand.unwrap_or_else(|| config.expand.clone());
+        expand.check()?;
+        let smooth = overrides.smooth.or(config.smooth);
+        if let Some(weight) = smooth {
+            check_share("smooth", weight)?;
+        }
         let refine = overrides.refine.unwrap_or_else(|| config.refine.clone());
         refine.check()?;
         let boosts = overrides.boosts.unwrap_or_else(|| config.boosts.clone());
@@ -242,7 +261,10 @@ impl Query {
             near_duplicates,
             per_document,
             mmr,
+            expand,
+            smooth: smooth.filter(|weight| *weight > 0.0),
             refine,
+            ranker: config.ranker.is_some() && overrides.ranker != Some(false),
             rerank: config.rerank.clone().filter(|_| overrides.rerank != Some(false)),
         })
     }

@@ -1,5 +1,6 @@
 //! Asks the vector and the keyword index, side by side and under one deadline, and says which of them failed.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use wellspring_store::{ChunkKey, CollectionScope, Store};
 
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::exact::Pins;
+use crate::expand;
 use crate::explain::{Degraded, Timings, VectorEngine, milliseconds};
 use crate::fuse::{Fused, LegHit, LegList, Missing};
 use crate::memory::{KeywordAsk, LegAsk, LegMemory};
@@ -30,13 +32,16 @@ pub(crate) struct Legs<'a> {
     store: &'a Store,
     models: &'a CollectionModels,
     scope: &'a CollectionScope,
-    query: &'a Query,
+    query: Cow<'a, Query>,
+    /// Passages that could answer; see [`Self::with_passages`].
+    passages: Vec<String>,
     memory: Option<&'a dyn LegMemory>,
     deadline: Instant,
     budget: Duration,
     among: OnceCell<Option<RoaringTreemap>>,
     vector: OnceCell<Vec<f32>>,
     correction: OnceCell<Option<Correction>>,
+    passages_failed: std::sync::OnceLock<String>,
     dense_failed: Option<RetrieveError>,
     keyword_failed: Option<RetrieveError>,
     exact_failed: Option<RetrieveError>,
@@ -62,7 +67,7 @@ impl<'a> Legs<'a> {
         store: &'a Store,
         models: &'a CollectionModels,
         scope: &'a CollectionScope,
-        query: &'a Query,
+        query: Cow<'a, Query>,
         memory: Option<&'a dyn LegMemory>,
         budget: Duration,
     ) -> Self {
@@ -70,18 +75,26 @@ impl<'a> Legs<'a> {
             store,
             models,
             scope,
-            query,
             // A filtered list is of that filter only.
             memory: memory.filter(|_| query.filter.is_none()),
+            query,
+            passages: Vec::new(),
             deadline: Instant::now() + budget,
             budget,
             among: OnceCell::new(),
             vector: OnceCell::new(),
             correction: OnceCell::new(),
+            passages_failed: std::sync::OnceLock::new(),
             dense_failed: None,
             keyword_failed: None,
             exact_failed: None,
         }
+    }
+
+    /// Lets the vector leg look for the mean of the query's vector and the passages', as HyDE does. Passages that can't be
+    /// embedded leave the query's own.
+    pub(crate) fn with_passages(self, passages: Vec<String>) -> Self {
+        Self { passages, ..self }
     }
 
     /// Chunks that scope and filter let through, once known; `None` when everything.
@@ -107,6 +120,7 @@ impl<'a> Legs<'a> {
             .filter_map(|(leg, failed)| {
                 Some(Degraded { leg: leg.to_owned(), reason: failed.as_ref()?.to_string() })
             })
+            .chain(self.passages_failed.get().map(|reason| expand::failed(reason.clone())))
             .collect()
     }
 
@@ -183,11 +197,17 @@ impl<'a> Legs<'a> {
     }
 
     async fn dense(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
-        self.remembered(DENSE, depth, only, self.ask_dense(depth, only)).await
+        let search = async { self.search_dense(self.vector().await?, depth, only).await };
+        if !self.passages.is_empty() {
+            // Not what the query's text alone would find.
+            return search.await;
+        }
+        self.remembered(DENSE, depth, only, search).await
     }
 
     async fn keyword(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
-        self.remembered(KEYWORD, depth, only, self.ask_keyword(depth, only)).await
+        let search = self.search_keyword(&self.query.text, depth, only);
+        self.remembered(KEYWORD, depth, only, search).await
     }
 
     async fn remembered(
@@ -201,7 +221,7 @@ impl<'a> Legs<'a> {
             return Ok(LegList::default());
         }
         let Some(memory) = self.memory else { return search.await };
-        let Query { keyword: scoring, keyword_fuzzy: fuzzy, text, .. } = self.query;
+        let Query { keyword: scoring, keyword_fuzzy: fuzzy, text, .. } = self.query.as_ref();
         let keyword = (leg == KEYWORD).then_some(KeywordAsk { scoring: *scoring, fuzzy: *fuzzy });
         let ask = LegAsk { collection: self.scope.key(), leg, text, depth, only, keyword };
         if let Some(list) = memory.recall(&ask) {
@@ -212,8 +232,16 @@ impl<'a> Legs<'a> {
         Ok(list)
     }
 
-    async fn ask_dense(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
-        let vector = self.vector.get_or_try_init(|| self.embed()).await?;
+    async fn vector(&self) -> Result<&[f32]> {
+        Ok(self.vector.get_or_try_init(|| self.embed()).await?)
+    }
+
+    async fn search_dense(
+        &self,
+        vector: &[f32],
+        depth: usize,
+        only: Option<&RoaringTreemap>,
+    ) -> Result<LegList> {
         let among = match only {
             Some(keys) => Some(keys),
             None => self.among().await?.as_ref(),
@@ -224,13 +252,18 @@ impl<'a> Legs<'a> {
         Ok(LegList { exhausted: hits.len() < depth, hits, ..LegList::default() })
     }
 
-    async fn ask_keyword(&self, depth: usize, only: Option<&RoaringTreemap>) -> Result<LegList> {
+    async fn search_keyword(
+        &self,
+        text: &str,
+        depth: usize,
+        only: Option<&RoaringTreemap>,
+    ) -> Result<LegList> {
         let among = match only {
             Some(keys) => Some(keys),
             None => self.among().await?.as_ref(),
         };
         let index = self.store.indexes.keyword(self.scope).await?;
-        let Query { text, keyword: scoring, keyword_fuzzy: fuzzy, .. } = self.query;
+        let Query { keyword: scoring, keyword_fuzzy: fuzzy, .. } = self.query.as_ref();
         let query = KeywordQuery { text, k: depth, among, scoring: *scoring, fuzzy: *fuzzy };
         let hits = index.search(query).await?;
         if *fuzzy && only.is_none() {
@@ -243,10 +276,82 @@ impl<'a> Legs<'a> {
     async fn embed(&self) -> Result<Vec<f32>> {
         let embedder = self.models.embedder(self.store, self.scope).await?;
         let embeddings = embedder.embed(TextKind::Query, &[&self.query.text]).await?;
-        match embeddings.into_iter().next() {
-            Some(embedding) => Ok(embedding.vector),
-            None => Err(RetrieveError::new(ErrorKind::Internal, "the embedder gave no vector for the query")),
+        let Some(own) = embeddings.into_iter().next() else {
+            return Err(RetrieveError::new(ErrorKind::Internal, "the embedder gave no vector for the query"));
+        };
+        if self.passages.is_empty() {
+            return Ok(own.vector);
         }
+        let passages: Vec<&str> = self.passages.iter().map(String::as_str).collect();
+        match embedder.embed(TextKind::Passage, &passages).await {
+            Ok(embedded) => {
+                let others: Vec<Vec<f32>> = embedded.into_iter().map(|embedding| embedding.vector).collect();
+                // Gao et al. give the query and each passage the same weight.
+                Ok(mixed(&own.vector, &others, 1.0 / (others.len() + 1) as f64))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "passages for a query were not embedded"
+                );
+                let _ = self.passages_failed.set(error.to_string());
+                Ok(own.vector)
+            }
+        }
+    }
+
+    /// What the legs find by other words and by a vector between the query's and those of `keys`, where the query's own
+    /// has the share `own`; `None` for a leg that does not run. Nothing is remembered.
+    pub(crate) async fn like(
+        &self,
+        text: &str,
+        keys: &[ChunkKey],
+        own: f64,
+        depth: usize,
+    ) -> Result<Recalled> {
+        let dense = async {
+            if !self.query.mode.wants_dense() || self.dense_failed.is_some() {
+                return Ok(None);
+            }
+            let index = self.store.indexes.vector(self.scope).await?;
+            let mut others = Vec::with_capacity(keys.len());
+            for key in keys {
+                others.extend(index.vector(*key).await?);
+            }
+            let vector = mixed(self.vector().await?, &others, own);
+            self.search_dense(&vector, depth, None).await.map(Some)
+        };
+        let keyword = async {
+            if !self.query.mode.wants_keyword() || self.keyword_failed.is_some() {
+                return Ok(None);
+            }
+            self.search_keyword(text, depth, None).await.map(Some)
+        };
+        let (dense, keyword) = futures::join!(self.timed(dense), self.timed(keyword));
+        Ok(Recalled { dense: dense.0?, keyword: keyword.0? })
+    }
+
+    /// Adds to each list the query's own scores of those of the chunks that no leg listed.
+    pub(crate) async fn score(&self, recalled: &mut Recalled, keys: &[ChunkKey]) -> Result<()> {
+        let lists = || [&recalled.dense, &recalled.keyword].into_iter().flatten();
+        let listed: RoaringTreemap =
+            lists().flat_map(|list| &list.hits).map(|hit| hit.key.0 as u64).collect();
+        let unlisted = keys.iter().map(|key| key.0 as u64).collect::<RoaringTreemap>() - listed;
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        let count = unlisted.len() as usize;
+        if let Some(list) = &mut recalled.dense {
+            let found = self.timed(self.dense(count, Some(&unlisted))).await.0?;
+            list.completed.extend(found.hits.into_iter().map(|hit| (hit.key, hit.score)));
+        }
+        if let Some(list) = &mut recalled.keyword {
+            let found = self.timed(self.keyword(count, Some(&unlisted))).await.0?;
+            // As in `complete`: a chunk that is not returned holds no word of the query.
+            list.completed.extend(unlisted.iter().map(|key| (ChunkKey(key as i64), 0.0)));
+            list.completed.extend(found.hits.into_iter().map(|hit| (hit.key, hit.score)));
+        }
+        Ok(())
     }
 
     /// Whichever leg comes first computes it; the other waits for that.
@@ -262,7 +367,7 @@ impl<'a> Legs<'a> {
     pub(crate) async fn pins(&mut self, fused: &[Fused], timings: &mut Timings) -> Pins {
         let this = &*self;
         let (found, ms) =
-            this.timed(Pins::find(this.store, this.scope, this.query, || this.among(), fused)).await;
+            this.timed(Pins::find(this.store, this.scope, &this.query, || this.among(), fused)).await;
         timings.add_ms(EXACT, ms);
         match found {
             Ok(pins) => pins,
@@ -332,7 +437,41 @@ fn concerns_the_request(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unauthorized)
 }
 
+/// `share · own + (1 − share) · mean(others)`, brought to length 1; `own` where there are no others or nothing is left.
+fn mixed(own: &[f32], others: &[Vec<f32>], share: f64) -> Vec<f32> {
+    let each = (1.0 - share) / others.len() as f64;
+    let sum =
+        |at: usize| -> f64 { others.iter().filter_map(|other| other.get(at)).map(|x| f64::from(*x)).sum() };
+    let mixed: Vec<f64> = match others.is_empty() {
+        true => return own.to_vec(),
+        false => own.iter().enumerate().map(|(at, x)| share * f64::from(*x) + each * sum(at)).collect(),
+    };
+    let norm = mixed.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if norm < 1e-6 {
+        return own.to_vec();
+    }
+    mixed.into_iter().map(|x| (x / norm) as f32).collect()
+}
+
 fn difference(list: &LegList, other: &LegList) -> RoaringTreemap {
     let keys = |list: &LegList| list.hits.iter().map(|hit| hit.key.0 as u64).collect::<RoaringTreemap>();
     keys(list) - keys(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_mixed_by_hand() {
+        let mix = mixed(&[1.0, 0.0], &[vec![0.0, 1.0], vec![0.0, 1.0]], 0.8);
+        let norm = (0.8_f32 * 0.8 + 0.2 * 0.2).sqrt();
+        assert!((mix[0] - 0.8 / norm).abs() < 1e-6 && (mix[1] - 0.2 / norm).abs() < 1e-6, "{mix:?}");
+        assert_eq!(mixed(&[1.0, 0.0], &[], 0.8), [1.0, 0.0]);
+        assert_eq!(
+            mixed(&[1.0, 0.0], &[vec![-1.0, 0.0]], 0.5),
+            [1.0, 0.0],
+            "nothing is left: the query stands"
+        );
+    }
 }

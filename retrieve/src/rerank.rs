@@ -22,6 +22,7 @@ pub(crate) async fn rerank(
                 passage.score = score;
                 if let Some(explain) = &mut passage.explain {
                     explain.rerank = Some(score);
+                    explain.relevance = reranker.probability(score);
                 }
             }
             passages.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.key.cmp(&b.place.key)));
@@ -35,4 +36,27 @@ pub(crate) async fn rerank(
         Err(_) => format!("the reranker gave no answer within {} ms", budget.as_millis()),
     };
     Some(Degraded { leg: "rerank".to_owned(), reason: format!("{reason}; hits are in fused order") })
+}
+
+/// Leaves out what is less likely than `least` to be relevant, and what was not among the `read` first hits that the
+/// reranker scored; how many. A reranker whose scores are no probabilities can't say, and leaves everything in.
+pub(crate) fn keep_relevant(
+    reranker: &dyn Reranker,
+    hits: &mut Vec<Passage>,
+    read: usize,
+    least: f32,
+) -> Result<usize, Degraded> {
+    let likely: Option<Vec<bool>> =
+        hits.iter().take(read).map(|hit| Some(reranker.probability(hit.score)? >= least)).collect();
+    let Some(likely) = likely else {
+        let reason = format!(
+            "the scores of {} are no probabilities, so `rerank.min_score` leaves nothing out",
+            reranker.name()
+        );
+        return Err(Degraded { leg: "rerank".to_owned(), reason });
+    };
+    let before = hits.len();
+    let mut likely = likely.into_iter();
+    hits.retain(|_| likely.next().unwrap_or(false));
+    Ok(before - hits.len())
 }

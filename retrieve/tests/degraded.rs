@@ -111,7 +111,7 @@ impl Reranker for BrokenReranker {
 }
 
 fn reranked(model: &str, candidates: usize) -> RetrieveConfig {
-    let rerank = RerankConfig { model: model.to_owned(), candidates, budget_ms: 5_000 };
+    let rerank = RerankConfig { model: model.to_owned(), candidates, budget_ms: 5_000, min_score: None };
     RetrieveConfig { rerank: Some(rerank), ..RetrieveConfig::default() }
 }
 

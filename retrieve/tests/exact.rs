@@ -55,7 +55,8 @@ async fn an_identifier_is_among_the_first_three_through_every_stage() {
     world.registry.register_reranker("contrary", Arc::new(Contrary));
     let dense_only_by_weight =
         RetrieveConfig { fusion: Fusion::default().with_weight(1.0), ..RetrieveConfig::default() };
-    let rerank = RerankConfig { model: "contrary".to_owned(), candidates: 50, budget_ms: 5_000 };
+    let rerank =
+        RerankConfig { model: "contrary".to_owned(), candidates: 50, budget_ms: 5_000, min_score: None };
     for (stage, config) in [
         ("default", RetrieveConfig::default()),
         ("all weight on vectors", dense_only_by_weight.clone()),

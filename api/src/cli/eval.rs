@@ -13,6 +13,7 @@ mod gate;
 mod input;
 mod judgements;
 mod label;
+mod learn;
 mod report;
 mod retrieval;
 mod score;
@@ -35,6 +36,8 @@ pub(crate) enum Eval {
     Ablate(Box<ablate::Ablate>),
     /// Choose fusion, weights and depths by nested cross-validation
     Tune(Box<tune::Tune>),
+    /// Train a model that orders hits, and say by nested cross-validation what it is worth
+    Learn(Box<learn::Learn>),
     /// Evaluate datasets in every mode and write a report: HTML, JSON beside it, Markdown
     Report(Box<report::Report>),
     /// Make a first test set from documents, by rules or with a chat model
@@ -55,6 +58,7 @@ impl Eval {
             Self::Gate(gate) => Box::pin(gate.run(global)).await,
             Self::Ablate(ablate) => ablate.run(global).await,
             Self::Tune(tune) => tune.run(global).await,
+            Self::Learn(learn) => learn.run(global).await,
             Self::Report(report) => report.run(global).await,
             Self::Synth(synth) => synth.run(global).await,
             Self::Label(label) => label.run(global).await,

@@ -129,7 +129,9 @@ fn explain_hit(explain: &HitExplain) -> Vec<String> {
         ));
     }
     if let Some(score) = explain.rerank {
-        lines.push(format!("rerank   {score:.4}"));
+        let relevance =
+            explain.relevance.map(|relevance| format!(", relevance {relevance:.3}")).unwrap_or_default();
+        lines.push(format!("rerank   {score:.4}{relevance}"));
     }
     lines
 }
@@ -167,6 +169,9 @@ fn explain_search(explain: &Explain, timings: &Timings) -> Vec<String> {
     }
     if let Some(index) = &explain.vector_index {
         lines.push(format!("vector index {} ({}): {}", index.engine, index.quantization, index.reason));
+    }
+    for one in &explain.expanded {
+        lines.push(format!("{:<8} weight {:.2}: {}", one.by, one.weight, excerpt(&one.text, 200)));
     }
     for leg in &explain.legs {
         lines.push(format!(

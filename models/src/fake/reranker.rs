@@ -30,6 +30,10 @@ impl Reranker for OverlapReranker {
         };
         Ok(passages.iter().map(score).collect())
     }
+
+    fn probability(&self, score: f32) -> Option<f32> {
+        Some(score)
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use super::tokenizer;
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::rerank::Reranker;
 
-/// A local cross-encoder. Each pair runs alone, so a score does not depend on the other passages.
+/// A local cross-encoder with one output, whose scores are logits. Each pair runs alone, so a score does not depend on the
+/// other passages.
 pub struct LocalReranker {
     name: String,
     pool: Pool<CrossEncoder>,
@@ -57,6 +58,11 @@ impl Reranker for LocalReranker {
         // Bulk: a reranking of a hundred passages must not keep the next one's from its first.
         let pairs = passages.iter().map(|passage| [query.to_owned(), (*passage).to_owned()]).collect();
         self.pool.run(Lane::Bulk, pairs).await
+    }
+
+    /// The logistic function: cross-encoders with one output are trained with binary cross-entropy on it.
+    fn probability(&self, score: f32) -> Option<f32> {
+        Some(1.0 / (1.0 + (-score).exp()))
     }
 }
 

@@ -25,7 +25,7 @@ impl TokenCounter for ApproximateCounter {
 
 impl ApproximateCounter {
     /// The longest start of `text` that counts at most `max` tokens.
-    pub(super) fn cut<'t>(&self, text: &'t str, max: usize) -> &'t str {
+    pub(crate) fn cut<'t>(&self, text: &'t str, max: usize) -> &'t str {
         let mut meter = Meter::default();
         for (offset, c) in text.char_indices() {
             meter.add(c);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Deadlines, RetryPolicy};
+use super::rerankers::{RerankApi, RerankerEndpoint};
 use crate::anthropic::AnthropicChat;
 use crate::chat::ChatModel;
 use crate::error::{ErrorKind, ModelError, Result};
@@ -107,8 +108,17 @@ pub struct Provider {
     pub base_url: String,
     /// Its key; unset: none is sent.
     pub api_key: Option<Secret>,
-    /// Its models that may be named, as `openai/…` and `anthropic/…`, without an endpoint of their own; only with a key.
+    /// Its models that may be named, as `openai/…`, `anthropic/…`, `cohere/…` and `jina/…`, without an endpoint of their
+    /// own; only with a key.
     pub models: Vec<String>,
+}
+
+impl Provider {
+    /// Its models that may be named: none without a key.
+    fn usable(&self) -> impl Iterator<Item = &String> {
+        let usable = self.api_key.as_ref().is_some_and(|key| !key.expose().is_empty());
+        self.models.iter().filter(move |_| usable)
+    }
 }
 
 /// The services that endpoints without a URL use.
@@ -119,6 +129,10 @@ pub struct Providers {
     pub openai: Provider,
     /// Anthropic, or what stands in its place.
     pub anthropic: Provider,
+    /// Cohere's rerankers, or what stands in its place.
+    pub cohere: Provider,
+    /// Jina's rerankers, or what stands in its place.
+    pub jina: Provider,
 }
 
 impl Providers {
@@ -144,12 +158,36 @@ impl Providers {
     pub(super) fn endpoints(&self) -> Vec<ChatEndpoint> {
         let each =
             [(Api::Openai, "openai"), (Api::Anthropic, "anthropic")].into_iter().flat_map(|(api, name)| {
-                let provider = self.of(api).0;
-                let usable = provider.api_key.as_ref().is_some_and(|key| !key.expose().is_empty());
-                let models = provider.models.iter().filter(move |_| usable);
+                let models = self.of(api).0.usable();
                 models.map(move |model| ChatEndpoint::new(format!("{name}/{model}"), api, model))
             });
         each.collect()
+    }
+
+    /// The reranker with its provider's URL and key where it has none. Text-embeddings-inference has no provider.
+    pub(super) fn complete_reranker(&self, mut endpoint: RerankerEndpoint) -> RerankerEndpoint {
+        let (provider, own) = match endpoint.api {
+            RerankApi::Cohere => (&self.cohere, "https://api.cohere.com/v2"),
+            RerankApi::Jina => (&self.jina, "https://api.jina.ai/v1"),
+            RerankApi::Tei => return endpoint,
+        };
+        if endpoint.base_url.is_empty() {
+            let given = provider.base_url.trim_end_matches('/');
+            endpoint.base_url = if given.is_empty() { own.to_owned() } else { given.to_owned() };
+            endpoint.api_key = endpoint.api_key.or_else(|| provider.api_key.clone());
+        }
+        endpoint
+    }
+
+    /// As [`Self::endpoints`], of rerankers.
+    pub(super) fn rerankers(&self) -> Vec<RerankerEndpoint> {
+        [(RerankApi::Cohere, "cohere", &self.cohere), (RerankApi::Jina, "jina", &self.jina)]
+            .into_iter()
+            .flat_map(|(api, name, provider)| {
+                let models = provider.usable();
+                models.map(move |model| RerankerEndpoint::new(format!("{name}/{model}"), api, model))
+            })
+            .collect()
     }
 }
 
@@ -233,7 +271,7 @@ mod tests {
             api_key: Some(Secret::new("sk-1")),
             models: models.clone(),
         };
-        let providers = Providers { openai: provider, anthropic: Provider::default() };
+        let providers = Providers { openai: provider, ..Providers::default() };
         let own = providers.complete(ChatEndpoint::new("a", Api::Openai, "m"));
         assert_eq!((own.base_url.as_str(), own.api_key), ("http://here/v1", Some(Secret::new("sk-1"))));
         let elsewhere =
@@ -244,6 +282,26 @@ mod tests {
         let names: Vec<String> = providers.endpoints().into_iter().map(|endpoint| endpoint.name).collect();
         assert_eq!(names, ["openai/gpt/x"]);
         let keyless = Provider { models, ..Provider::default() };
-        assert!(Providers { openai: Provider::default(), anthropic: keyless }.endpoints().is_empty());
+        assert!(Providers { anthropic: keyless, ..Providers::default() }.endpoints().is_empty());
+    }
+
+    #[test]
+    fn rerankers_have_providers_too() {
+        let provider = Provider {
+            api_key: Some(Secret::new("co-1")),
+            models: vec!["rerank-v3.5".to_owned()],
+            ..Provider::default()
+        };
+        let providers = Providers { cohere: provider, ..Providers::default() };
+        let named = providers.rerankers();
+        let names: Vec<&str> = named.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        assert_eq!(names, ["cohere/rerank-v3.5"]);
+        let own = providers.complete_reranker(named[0].clone());
+        assert_eq!(
+            (own.base_url.as_str(), own.api_key),
+            ("https://api.cohere.com/v2", Some(Secret::new("co-1")))
+        );
+        let elsewhere = RerankerEndpoint { base_url: "http://there".to_owned(), ..named[0].clone() };
+        assert_eq!(providers.complete_reranker(elsewhere).api_key, None);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::chats::{ChatEndpoint, Providers, Routes};
+use super::rerankers::RerankerEndpoint;
 use crate::secret::Secret;
 
 /// The model a fresh installation embeds with.
@@ -36,6 +37,8 @@ pub struct ModelsConfig {
     pub embedding_cache_bytes: u64,
     /// Embedders behind an OpenAI-compatible `/v1/embeddings`.
     pub embedders: Vec<EmbedderEndpoint>,
+    /// Rerankers behind an endpoint of Cohere's, Jina's or text-embeddings-inference's API.
+    pub rerankers: Vec<RerankerEndpoint>,
     /// Chat models behind an endpoint of OpenAI's or Anthropic's API.
     pub chats: Vec<ChatEndpoint>,
     /// Which of the chat models each purpose uses, in what order.
@@ -56,6 +59,7 @@ impl Default for ModelsConfig {
             threads: 0,
             embedding_cache_bytes: 64 << 20,
             embedders: Vec::new(),
+            rerankers: Vec::new(),
             chats: Vec::new(),
             routes: Routes::default(),
             providers: Providers::default(),

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::Registry;
-use crate::error::Result;
+use super::{Purpose, Registry};
+use crate::error::{ErrorKind, ModelError, Result};
 use crate::fake;
 use crate::local::{ModelFolder, ModelKind, Runtime};
+use crate::rerank::LISTWISE_RERANKER;
 
 /// What a listed model does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -101,11 +102,19 @@ impl Registry {
                 .map(|e| remote(&e.name, ListedKind::Embedder, Some(e.dimension), e.max_tokens)),
         );
         found.extend(
+            config
+                .rerankers
+                .iter()
+                .chain(&config.providers.rerankers())
+                .map(|r| remote(&r.name, ListedKind::Reranker, None, r.max_tokens)),
+        );
+        found.extend(
             config.chats.iter().map(|chat| remote(&chat.name, ListedKind::Chat, None, chat.context_tokens)),
         );
         found.extend([
             builtin(fake::HASH_EMBEDDER, ListedKind::Embedder),
             builtin(fake::OVERLAP_RERANKER, ListedKind::Reranker),
+            builtin(LISTWISE_RERANKER, ListedKind::Reranker),
             builtin(fake::OFFLINE_CHAT, ListedKind::Chat),
         ]);
         found.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| a.name.cmp(&b.name)));
@@ -141,12 +150,40 @@ impl Registry {
                 "set `models.default_embedder` to a known model",
             ));
         }
+        if let Some(reranker) = &self.config().default_reranker {
+            findings.push(Finding::of(
+                "default reranker",
+                self.known_reranker(reranker).map(|()| reranker.clone()),
+                "set `models.default_reranker` to a known reranker, or leave it out",
+            ));
+        }
         for folder in self.folders().iter().filter(|folder| folder.manifest().name != name) {
             let again = format!("run `wellspring models pull {}` again", folder.manifest().name);
             let whole = sizes(folder).map(|()| format!("{} bytes", bytes(folder)));
             findings.push(Finding::of(format!("model {}", folder.manifest().name), whole, &again));
         }
         findings
+    }
+}
+
+impl Registry {
+    /// Whether there is such a reranker, without loading it.
+    fn known_reranker(&self, name: &str) -> Result<()> {
+        if name == LISTWISE_RERANKER {
+            return self.route(Purpose::Rerank)?.map(|_| ()).ok_or_else(|| {
+                ModelError::new(ErrorKind::NotFound, format!("{LISTWISE_RERANKER} needs a chat model"))
+            });
+        }
+        let listed = self.available();
+        let mut rerankers = listed.iter().filter(|model| model.kind == ListedKind::Reranker);
+        let bare = self.split_local(name).0;
+        match rerankers.find(|model| model.name == name || model.name == bare) {
+            Some(ModelListing { problem: Some(problem), .. }) => {
+                Err(ModelError::new(ErrorKind::Corrupt, problem.clone()))
+            }
+            Some(_) => Ok(()),
+            None => Err(self.unknown(name)),
+        }
     }
 }
 

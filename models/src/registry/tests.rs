@@ -13,6 +13,7 @@ fn registry(config: &str) -> (Registry, tempfile::TempDir) {
 
 const ENDPOINTS: &str = r#"{
     "embedders": [{"name": "far", "base_url": "http://127.0.0.1:1/v1", "model": "m", "dimension": 8}],
+    "rerankers": [{"name": "near", "api": "tei", "base_url": "http://127.0.0.1:1"}],
     "chats": [{"name": "one", "base_url": "http://127.0.0.1:1/v1", "model": "m"},
               {"name": "two", "base_url": "http://127.0.0.1:1/v1", "model": "m"}]
 }"#;
@@ -25,6 +26,8 @@ async fn built_in_and_configured_names_are_found_and_shared() {
     assert_eq!(registry.embedder("far").await.unwrap().info().dimension, 8);
     assert_eq!(registry.reranker(Some("fake/overlap")).await.unwrap().unwrap().name(), "fake/overlap");
     assert!(registry.reranker(None).await.unwrap().is_none());
+    assert_eq!(registry.reranker(Some("near")).await.unwrap().unwrap().name(), "near");
+    assert_eq!(registry.reranker(Some("chat/listwise")).await.unwrap().unwrap().name(), "chat/listwise");
     assert_eq!(registry.chat(None).unwrap().unwrap().name(), "one");
     assert_eq!(registry.chat(Some("two")).unwrap().unwrap().name(), "two");
     assert_eq!(registry.chat(Some("fake/offline")).unwrap().unwrap().name(), "fake/offline");
@@ -39,6 +42,7 @@ async fn without_a_chat_model_there_is_none_and_an_unknown_one_is_an_error() {
         (error.kind(), error.to_string().as_str()),
         (ErrorKind::NotFound, "there is no chat model gpt; configured: none")
     );
+    assert_eq!(registry.reranker(Some("chat/listwise")).await.err().unwrap().kind(), ErrorKind::NotFound);
     assert_eq!(registry.reranker(Some("x")).await.err().unwrap().kind(), ErrorKind::NotFound);
 }
 
@@ -64,7 +68,9 @@ fn what_cannot_work_is_refused_at_the_start() {
     let twice = format!(r#"{{"embedders": [{endpoint}, {endpoint}]}}"#);
     let zero = r#"{"embedders": [{"name": "a", "base_url": "http://x/v1", "model": "m", "dimension": 0}]}"#;
     let odd = r#"{"chats": [{"name": "a", "base_url": "x", "model": "m"}]}"#;
-    for config in [twice.as_str(), zero, odd] {
+    let nameless = r#"{"rerankers": [{"name": "a", "api": "jina", "base_url": "http://x/v1"}]}"#;
+    let nowhere = r#"{"rerankers": [{"name": "a", "api": "tei"}]}"#;
+    for config in [twice.as_str(), zero, odd, nameless, nowhere] {
         let made = Registry::new(serde_json::from_str(config).unwrap());
         assert_eq!(made.err().map(|error| error.kind()), Some(ErrorKind::Invalid), "{config}");
     }
@@ -83,7 +89,10 @@ async fn folders_are_listed_with_what_is_wrong_with_them() {
 
     let listed = registry.available();
     let names: Vec<&str> = listed.iter().map(|model| model.name.as_str()).collect();
-    assert_eq!(names, ["fake/hash", "far", "small", "fake/overlap", "fake/offline", "one", "two"]);
+    assert_eq!(
+        names,
+        ["fake/hash", "far", "small", "chat/listwise", "fake/overlap", "near", "fake/offline", "one", "two"]
+    );
     assert_eq!((listed[2].bytes, listed[2].license.as_deref()), (3, Some("MIT")));
     assert!(listed[2].problem.as_deref().is_some_and(|problem| problem.contains("missing")));
     fs_err::write(folder.join("model.onnx"), "abc").unwrap();

@@ -10,11 +10,15 @@
 mod chat;
 mod embedder;
 mod fakes;
+mod http_reranker;
 mod local;
+mod local_reranker;
+mod onnx;
 mod openai_chat;
 mod openai_embedder;
 mod raw;
 mod remote_faults;
+mod reranker;
 mod router;
 mod shared;
 

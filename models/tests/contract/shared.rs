@@ -10,6 +10,16 @@ pub(crate) fn shared() -> Option<PathBuf> {
     std::env::var_os("WELLSPRING_TEST_SHARED").map(PathBuf::from).filter(|path| path.is_dir())
 }
 
+/// ONNX Runtime's library, if it was set up.
+pub(crate) fn library() -> Option<PathBuf> {
+    let library = default_cache_dir().join("lib/libonnxruntime.so");
+    if !library.is_file() {
+        println!("skipped: {} is not there; run `make setup`", library.display());
+        return None;
+    }
+    Some(library)
+}
+
 /// A registry over the model cache, if the default model is in it, with this many threads per model.
 pub(crate) fn registry(threads: usize) -> Option<Arc<Registry>> {
     let there = default_cache_dir().join("models/all-MiniLM-L6-v2/model.json").is_file();

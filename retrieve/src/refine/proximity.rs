@@ -14,7 +14,7 @@ const WINDOW: usize = 8;
 
 /// One value (0 to 1) per passage, in order; 0 for a query of one word. Words are compared as the keyword index does,
 /// in the passage's language.
-pub(super) fn nearness(query: &str, passages: &[Passage]) -> Vec<f64> {
+pub(crate) fn nearness(query: &str, passages: &[Passage]) -> Vec<f64> {
     let mut asked: Vec<(Analysis, Vec<String>)> = Vec::new();
     passages
         .iter()

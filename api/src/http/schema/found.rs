@@ -159,6 +159,8 @@ pub(crate) struct HitExplain {
     boosts: Vec<BoostExplain>,
     /// What the reranker gave, if it ran.
     rerank: Option<f32>,
+    /// The same as a probability of relevance, where the reranker gives such.
+    relevance: Option<f32>,
 }
 
 /// Why a hit was raised, or joined the candidates.
@@ -206,7 +208,7 @@ pub(crate) struct LegScore {
 /// A part that did not do its work.
 #[derive(ToSchema)]
 pub(crate) struct Degraded {
-    /// `dense`, `keyword`, `rerank`, `context`, `model` …
+    /// `dense`, `keyword`, `expand`, `rerank`, `context`, `model` …
     leg: String,
     reason: String,
 }
