@@ -47,7 +47,11 @@ async fn an_evaluation_scores_what_a_user_finds() {
     assert_eq!(report.scores.metrics["ndcg@10"], 1.0, "{:?}", report.scores.per_query);
     assert_eq!(report.scores.metrics["span-recall@5"], 1.0);
     assert_eq!(report.confidence.len(), 3);
-    assert!(report.cost.tokens_per_query > 3.0 && report.detectable.contains_key("ndcg@10"));
+    assert!(report.cost.tokens_per_query > 3.0);
+    assert!(
+        !report.detectable.contains_key("ndcg@10"),
+        "all values are equal: nothing says how systems differ"
+    );
     let file = rig.folder.path().join("run.trec");
     run::write(&file, &run, "test").unwrap();
     assert!(run::read(&file).unwrap()["q0001"].iter().any(|(id, _)| id == "travel policy.md"));
