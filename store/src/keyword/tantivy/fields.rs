@@ -39,7 +39,7 @@ impl Fields {
             text: schema.add_text_field("text", counted()),
             title: schema.add_text_field("title", counted()),
             headings: schema.add_text_field("headings", counted()),
-            // Places cost as much as the rest of the index, so only the field that is asked for phrases has them.
+            // Places are a third of an English index, so only the field that is asked for phrases has them.
             verbatim: schema.add_text_field("verbatim", words(IndexRecordOption::WithFreqsAndPositions)),
             language: schema.add_text_field("language", STRING),
             hash: schema.add_bytes_field("hash", STORED),
