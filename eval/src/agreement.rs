@@ -28,8 +28,8 @@ const CONFIGURATIONS: &[(&str, &str)] = &[
     ("chunks of 64, hybrid", "chunk_tokens = 64"),
     ("chunks of 64, keyword", "chunk_tokens = 64\nmode = 'keyword'"),
     ("chunks of 64, dense", "chunk_tokens = 64\nmode = 'dense'"),
-    ("headings 0.5, hybrid", "store.keyword.heading_weight = 0.5"),
-    ("headings 0.5, keyword", "store.keyword.heading_weight = 0.5\nmode = 'keyword'"),
+    ("headings 0.5, hybrid", "retrieve.keyword.headings = 0.5"),
+    ("headings 0.5, keyword", "retrieve.keyword.headings = 0.5\nmode = 'keyword'"),
 ];
 
 /// Resamples of the queries of both sets.

@@ -22,13 +22,16 @@ use crate::app::{App, Role};
 use crate::cli::{Global, InCollection, local_scope, variables};
 use crate::config::{self, Config};
 
-/// Keys of `[retrieve]` that decide nothing about what a leg finds for a text at a depth: they may change and the
-/// remembered legs stay good. Every other key of the configuration makes them be asked again.
+/// Keys of `[retrieve]` that decide nothing about what a leg finds for a text at a depth, or that a remembered list is kept
+/// by: they may change and the remembered legs stay good. Every other key of the configuration makes them be asked again.
 const AFTER_THE_LEGS: &[&str] = &[
     "deadline_ms",
     "depth",
     "max_depth",
     "fusion",
+    "self_tuning",
+    "keyword",
+    "keyword_fuzzy",
     "missing",
     "links",
     "boosts",
@@ -37,6 +40,11 @@ const AFTER_THE_LEGS: &[&str] = &[
     "collapse_duplicates",
     "per_document",
     "mmr",
+    "exact",
+    "refine",
+    "expand",
+    "smooth",
+    "ranker",
     "rerank",
 ];
 
