@@ -102,7 +102,14 @@ impl Tuning {
 /// Reads reports and remembers them for a while.
 #[derive(Default)]
 pub(crate) struct Tunings {
-    known: Mutex<HashMap<CollectionKey, (Instant, Option<Arc<Tuning>>)>>,
+    known: Mutex<HashMap<CollectionKey, Known>>,
+}
+
+/// What the catalog said, and when.
+#[derive(Clone)]
+struct Known {
+    read_at: Instant,
+    tuning: Option<Arc<Tuning>>,
 }
 
 impl Tunings {
@@ -113,8 +120,8 @@ impl Tunings {
         scope: &CollectionScope,
     ) -> Result<Option<Arc<Tuning>>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&scope.key()).cloned();
-        if let Some((_, tuning)) = known.filter(|(read_at, _)| read_at.elapsed() < REMEMBERED_FOR) {
-            return Ok(tuning);
+        if let Some(known) = known.filter(|known| known.read_at.elapsed() < REMEMBERED_FOR) {
+            return Ok(known.tuning);
         }
         let kept = catalog.tuning(scope).await?;
         // A report of another version says nothing to this one.
@@ -129,7 +136,7 @@ impl Tunings {
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(key, (Instant::now(), tuning));
+        known.insert(key, Known { read_at: Instant::now(), tuning });
     }
 }
 
@@ -194,9 +201,8 @@ async fn agreement(
         found.push(words.search(query).await?.into_iter().map(|hit| hit.key).collect::<Vec<_>>());
     }
     let compare = move || {
-        let shares = asked.iter().zip(&found).filter_map(|(asked, found)| {
-            (!found.is_empty()).then(|| share_below(&asked.vector, &keys, &vectors, found))
-        });
+        let answered = asked.iter().zip(&found).filter(|(_, found)| !found.is_empty());
+        let shares = answered.map(|(asked, found)| share_below(&asked.vector, &keys, &vectors, found));
         let (sum, count) = shares.fold((0.0, 0_usize), |(sum, count), share| (sum + share, count + 1));
         (count >= FEWEST).then(|| (count, sum / count as f64))
     };
