@@ -146,9 +146,9 @@ fn fusion(fusion: Fusion) -> String {
                 Normalization::TheoreticalMinMax => "theoretical min-max scores",
                 Normalization::Distribution => "distribution-based scores",
             };
-            format!("{scores} with dense weight {weight}")
+            format!("{scores} with dense weight {weight:.2}")
         }
-        Fusion::Rrf { k, weight } => format!("reciprocal ranks with k {k} and dense weight {weight}"),
+        Fusion::Rrf { k, weight } => format!("reciprocal ranks with k {k} and dense weight {weight:.2}"),
     }
 }
 
