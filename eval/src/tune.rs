@@ -25,8 +25,8 @@ pub const REPETITIONS: usize = 5;
 /// Fewest queries that folds are made of: below, a fold is a handful and the choice is noise.
 pub const FEWEST_QUERIES: usize = 25;
 
-/// What is tried: every fusion weight and reciprocal-rank constant at each title weight and depth. The first is the
-/// default.
+/// What is tried: every fusion weight and reciprocal-rank constant at each title weight, pair of BM25's constants and
+/// depth. The first is the default.
 pub fn candidates() -> Result<Vec<Variant>> {
     let mut fusions = vec![("default fusion".to_owned(), String::new())];
     for percent in (0..=100).step_by(10) {
@@ -43,6 +43,8 @@ pub fn candidates() -> Result<Vec<Variant>> {
         ("", ""),
         (", titles 0.25", "retrieve.keyword.title = 0.25\n"),
         (", titles 0.5", "retrieve.keyword.title = 0.5\n"),
+        (", k1 0.9 b 0.4", "retrieve.keyword = { k1 = 0.9, b = 0.4 }\n"),
+        (", k1 0.9 b 0.75", "retrieve.keyword = { k1 = 0.9, b = 0.75 }\n"),
         (", depth 1000", "retrieve.depth = 1000\n"),
         (", true scores", "retrieve.missing = 'exact'\n"),
     ];
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn candidates_read_and_begin_with_the_default() {
         let all = candidates().unwrap();
-        assert_eq!(all.len(), 70);
+        assert_eq!(all.len(), 98);
         assert!(all[0].switches.settings.is_empty());
         let names: std::collections::BTreeSet<_> = all.iter().map(|v| &v.name).collect();
         assert_eq!(names.len(), all.len());

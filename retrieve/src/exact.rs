@@ -4,7 +4,8 @@
 //! Of each identifier the best chunk that holds it is *pinned*; all of them, where no more than [`PLACES`] do, since any may
 //! be the one that is meant. Of a quoted phrase, [`PLACES`] are: whoever quotes wants the words. Pins take turns until
 //! [`PLACES`] are given. Pins that stand further down than that after any stage are lifted to the last of the first
-//! [`PLACES`] places, and the last hits there that are no pins move down behind them.
+//! [`PLACES`] places, and the last hits there that are no pins move down behind them. Holders of an identifier that hardly any
+//! chunk holds then lead: it says more about what is meant than all other words of the query.
 
 use roaring::RoaringTreemap;
 use wellspring_store::keyword::{ExactKind, exacts};
@@ -24,7 +25,15 @@ const LOOKED_UP: usize = 8;
 
 /// The chunks that must stay at the top, the first one first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pins(Vec<ChunkKey>);
+pub(crate) struct Pins(Vec<Pin>);
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pin {
+    key: ChunkKey,
+    /// It holds an identifier that hardly any other chunk does.
+    leads: bool,
+}
 
 impl Pins {
     /// What the query names exactly and which visible chunks hold it. `fused` is the ranking so far: of several holders
@@ -44,7 +53,7 @@ impl Pins {
         }
         let index = store.indexes.keyword(scope).await?;
         let among = among().await?.as_ref();
-        let mut wanted: Vec<Vec<ChunkKey>> = Vec::new();
+        let mut wanted: Vec<Vec<Pin>> = Vec::new();
         for exact in exacts.iter().take(LOOKED_UP) {
             let held = index.holding(std::slice::from_ref(exact), HOLDERS, among).await?;
             let keys: Vec<ChunkKey> = held.iter().map(|hit| hit.key).collect();
@@ -58,18 +67,23 @@ impl Pins {
     /// Puts pins that were passed over into a choice of `keys`, in the place of its last members that are no pins.
     pub(crate) fn keep_picked(&self, keys: &[ChunkKey], picked: &mut [usize]) {
         for pin in &self.0 {
-            let Some(at) = keys.iter().position(|key| key == pin).filter(|at| !picked.contains(at)) else {
+            let Some(at) = keys.iter().position(|key| *key == pin.key).filter(|at| !picked.contains(at))
+            else {
                 continue;
             };
-            if let Some(place) = picked.iter().rposition(|&index| !self.0.contains(&keys[index])) {
+            if let Some(place) = picked.iter().rposition(|&index| !self.holds(keys[index])) {
                 picked[place] = at;
             }
         }
     }
 
+    fn holds(&self, key: ChunkKey) -> bool {
+        self.0.iter().any(|pin| pin.key == key)
+    }
+
     /// Lifts pins in a fused ranking, and adds those that are not in it. Scores stay in descending order.
     pub(crate) fn lift_fused(&self, fused: &mut Vec<Fused>) {
-        for &key in &self.0 {
+        for &Pin { key, .. } in &self.0 {
             if !fused.iter().any(|hit| hit.key == key) {
                 let score = fused.last().map_or(0.0, |last| last.score.next_down());
                 let standing =
@@ -89,18 +103,18 @@ impl Pins {
     }
 
     fn lift<T>(&self, hits: &mut Vec<T>, key: impl Fn(&T) -> ChunkKey, score: impl Fn(&mut T) -> &mut f32) {
-        let is_pin = |hit: &T| self.0.contains(&key(hit));
+        if self.0.is_empty() {
+            return;
+        }
+        let is_pin = |hit: &T| self.holds(key(hit));
         let below = |hits: &[T], pin: ChunkKey| {
             hits.iter().position(|hit| key(hit) == pin).filter(|&at| at >= PLACES)
         };
         let mut lifted = Vec::new();
-        for &pin in &self.0 {
-            if let Some(at) = below(hits, pin) {
+        for pin in &self.0 {
+            if let Some(at) = below(hits, pin.key) {
                 lifted.push(hits.remove(at));
             }
-        }
-        if lifted.is_empty() {
-            return;
         }
         // Who gives way, from the last of the top places upwards. There are at most as many pins as places.
         let mut way = Vec::new();
@@ -111,6 +125,9 @@ impl Pins {
         }
         let to = PLACES.saturating_sub(lifted.len()).min(hits.len());
         hits.splice(to..to, lifted.into_iter().chain(way.into_iter().rev()));
+        let leads = |hit: &T| self.0.iter().any(|pin| pin.leads && pin.key == key(hit));
+        let top = PLACES.min(hits.len());
+        hits[..top].sort_by_key(|hit| !leads(hit));
         for place in (0..PLACES.min(hits.len().saturating_sub(1))).rev() {
             let below = *score(&mut hits[place + 1]);
             let own = score(&mut hits[place]);
@@ -122,24 +139,26 @@ impl Pins {
 }
 
 /// Those of the holders (the best by BM25 first) that deserve a pin, the best in the ranking so far first.
-fn deserving(kind: ExactKind, mut holders: Vec<ChunkKey>, fused: &[Fused]) -> Vec<ChunkKey> {
-    let deserve = match kind {
-        ExactKind::Identifier if holders.len() > PLACES => 1,
-        ExactKind::Identifier | ExactKind::Phrase => PLACES,
+fn deserving(kind: ExactKind, mut holders: Vec<ChunkKey>, fused: &[Fused]) -> Vec<Pin> {
+    let (deserve, leads) = match kind {
+        ExactKind::Identifier if holders.len() > PLACES => (1, false),
+        ExactKind::Identifier => (PLACES, true),
+        ExactKind::Phrase => (PLACES, false),
     };
     // Stable: those that are not in the ranking keep the order of BM25.
     holders.sort_by_key(|&key| fused.iter().position(|hit| hit.key == key).unwrap_or(usize::MAX));
-    holders.truncate(deserve);
-    holders
+    holders.into_iter().take(deserve).map(|key| Pin { key, leads }).collect()
 }
 
 /// The first of each, then the second of each, … each once, [`PLACES`] in all.
-fn in_turns(wanted: Vec<Vec<ChunkKey>>) -> Vec<ChunkKey> {
-    let mut pins: Vec<ChunkKey> = Vec::new();
+fn in_turns(wanted: Vec<Vec<Pin>>) -> Vec<Pin> {
+    let mut pins: Vec<Pin> = Vec::new();
     for turn in 0..PLACES {
-        for key in wanted.iter().filter_map(|keys| keys.get(turn)) {
-            if pins.len() < PLACES && !pins.contains(key) {
-                pins.push(*key);
+        for pin in wanted.iter().filter_map(|pins| pins.get(turn)) {
+            if let Some(other) = pins.iter_mut().find(|other| other.key == pin.key) {
+                other.leads |= pin.leads;
+            } else if pins.len() < PLACES {
+                pins.push(*pin);
             }
         }
     }
@@ -161,9 +180,17 @@ mod tests {
         keys.iter().enumerate().map(fused).collect()
     }
 
-    fn lifted(pins: &[i64], hits: &[i64]) -> Vec<i64> {
+    fn pins(keys: &[i64], leads: bool) -> Vec<Pin> {
+        keys.iter().map(|&key| Pin { key: ChunkKey(key), leads }).collect()
+    }
+
+    fn lifted(keys: &[i64], hits: &[i64]) -> Vec<i64> {
+        lifted_pins(pins(keys, false), hits)
+    }
+
+    fn lifted_pins(pins: Vec<Pin>, hits: &[i64]) -> Vec<i64> {
         let mut fused = ranking(hits);
-        Pins(pins.iter().copied().map(ChunkKey).collect()).lift_fused(&mut fused);
+        Pins(pins).lift_fused(&mut fused);
         assert!(fused.windows(2).all(|pair| pair[0].score > pair[1].score), "{fused:?}");
         fused.iter().map(|hit| hit.key.0).collect()
     }
@@ -178,6 +205,14 @@ mod tests {
     }
 
     #[test]
+    fn holders_of_a_rare_identifier_lead() {
+        assert_eq!(lifted_pins(pins(&[5], true), &[1, 2, 3, 4, 5]), [5, 1, 2, 3, 4]);
+        assert_eq!(lifted_pins(pins(&[3, 1], true), &[1, 2, 3, 4]), [1, 3, 2, 4]);
+        let both = [pins(&[4], false), pins(&[5], true)].concat();
+        assert_eq!(lifted_pins(both, &[1, 2, 3, 4, 5]), [5, 1, 4, 2, 3]);
+    }
+
+    #[test]
     fn a_pin_that_no_leg_listed_is_added() {
         assert_eq!(lifted(&[9], &[1, 2, 3, 4]), [1, 2, 9, 3, 4]);
         assert_eq!(lifted(&[9], &[]), [9]);
@@ -188,7 +223,7 @@ mod tests {
     fn a_choice_keeps_the_pins() {
         let keys = [7, 8, 9, 10].map(ChunkKey);
         let mut picked = [0, 1];
-        Pins(vec![ChunkKey(10), ChunkKey(7), ChunkKey(99)]).keep_picked(&keys, &mut picked);
+        Pins(pins(&[10, 7, 99], false)).keep_picked(&keys, &mut picked);
         assert_eq!(picked, [0, 3]);
     }
 
@@ -197,17 +232,18 @@ mod tests {
         let holders = [4, 3, 2, 1].map(ChunkKey).to_vec();
         let fused = ranking(&[9, 2, 4]);
         let keys =
-            |kind| deserving(kind, holders.clone(), &fused).iter().map(|key| key.0).collect::<Vec<_>>();
+            |kind| deserving(kind, holders.clone(), &fused).iter().map(|pin| pin.key.0).collect::<Vec<_>>();
         assert_eq!(keys(ExactKind::Identifier), [2]);
         assert_eq!(keys(ExactKind::Phrase), [2, 4, 3]);
-        assert_eq!(deserving(ExactKind::Identifier, holders[..3].to_vec(), &fused).len(), 3);
+        let rare = deserving(ExactKind::Identifier, holders[..3].to_vec(), &fused);
+        assert!(rare.len() == 3 && rare.iter().all(|pin| pin.leads));
     }
 
     #[test]
     fn pins_take_turns() {
-        let keys = |keys: &[i64]| keys.iter().copied().map(ChunkKey).collect::<Vec<_>>();
-        let wanted = vec![keys(&[1, 2, 3]), keys(&[2, 4])];
-        assert_eq!(in_turns(wanted), keys(&[1, 2, 4]));
-        assert_eq!(in_turns(vec![Vec::new(), keys(&[7])]), keys(&[7]));
+        let wanted = vec![pins(&[1, 2, 3], false), pins(&[2, 4], false)];
+        assert_eq!(in_turns(wanted), pins(&[1, 2, 4], false));
+        assert_eq!(in_turns(vec![Vec::new(), pins(&[7], true)]), pins(&[7], true));
+        assert_eq!(in_turns(vec![pins(&[7], false), pins(&[7], true)]), pins(&[7], true));
     }
 }

@@ -245,7 +245,9 @@ fn is_code(word: &str) -> bool {
     let digits = word.chars().filter(|c| c.is_numeric()).count();
     let length = word.chars().count();
     let letters = word.trim_start_matches(char::is_numeric);
+    // Nobody measures to six digits; a hash that happens to end in letters looks like it.
     let quantity = letters.len() < word.len()
+        && word.len() - letters.len() < 6
         && letters.chars().count() <= 4
         && letters.chars().all(|c| c.is_alphabetic() && c.is_lowercase());
     digits > 0 && digits < length && !quantity && ((length >= 3 && digits >= 2) || length >= 6)
@@ -387,6 +389,7 @@ mod tests {
         assert_eq!(identifiers("ＷＸ－２００"), ["WX-200"]);
         assert_eq!(identifiers("IN\u{AD}C-31 E1234's"), ["INC-31", "E1234"]);
         assert_eq!(identifiers("E1234のエラー"), ["E1234"]);
+        assert_eq!(identifiers("98807740ebdb"), ["98807740ebdb"]);
     }
 
     #[test]
