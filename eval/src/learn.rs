@@ -1,6 +1,6 @@
 //! Trains a ranker on judged queries and says by nested cross-validation what it is worth on queries it has not seen.
 //!
-//! A linear model of the features of [`FEATURES`], fitted by [`pairwise`] logistic regression over the hits of each query.
+//! A linear model of the features of [`FEATURES`], fitted by pairwise logistic regression over the hits of each query.
 //! For each outer fold the strength of the pull towards zero is chosen, and the model fitted, on the other folds alone; the
 //! fold's queries are ranked by that, and their nDCG@10 is compared with that of the order the hits came in. The model that
 //! is kept is fitted on all queries.

@@ -1,7 +1,7 @@
 //! Looks again at the best hits with signals that are too dear for all of them, and blends those with the fused score.
 //!
 //! Over the hits looked at, `score = (1 − Σ wᵢ) · z(fused) + Σ wᵢ · z(signalᵢ)`, `z(s) = (s − mean) / deviation`. Hits
-//! further down keep their order below them. Signals are late interaction ([`late`]) and proximity ([`proximity`]).
+//! further down keep their order below them. Signals are late interaction (`late`) and proximity (`proximity`).
 
 use std::time::{Duration, Instant};
 

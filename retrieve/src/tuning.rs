@@ -7,7 +7,7 @@
 //! about ½ when the vectors know nothing, near 1 when both legs see the same. It needs no relevance, and since it is taken
 //! in a sample of fixed size, it does not change as the collection grows.
 //!
-//! Below [`DISTRUSTED`] the dense leg has no weight, from [`TRUSTED`] on all that the configuration gives it, linearly in
+//! Below `DISTRUSTED` the dense leg has no weight, from `TRUSTED` on all that the configuration gives it, linearly in
 //! between. The two figures were set on nine sets of four languages (docs/measurements.md).
 
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ const REMEMBERED: usize = 10_000;
 /// What was learned about a collection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuning {
-    /// [`VERSION`]; a report of another one is made anew.
+    /// `VERSION`; a report of another one is made anew.
     pub version: u32,
     /// Visible chunks when it was made.
     pub chunks: u64,

@@ -76,7 +76,7 @@ pub fn prompt_version() -> String {
 }
 
 /// At most `wanted` questions over documents in an order that the seed decides, two from each at most. A model that fails
-/// [`PATIENCE`] times in a row is asked no more; what it wrote until then is kept.
+/// `PATIENCE` times in a row is asked no more; what it wrote until then is kept.
 pub async fn write(
     chat: &dyn ChatModel,
     documents: &[Source],

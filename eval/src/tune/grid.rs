@@ -45,7 +45,7 @@ impl FromStr for Param {
     }
 }
 
-/// The configuration as it is, and every combination. `Invalid` for a key named twice and for more than [`MOST`].
+/// The configuration as it is, and every combination. `Invalid` for a key named twice and for more than `MOST`.
 pub fn grid(params: &[Param]) -> Result<Vec<Variant>> {
     let invalid = |what: String| EvalError::new(ErrorKind::Invalid, what);
     if let Some((_, twice)) =
