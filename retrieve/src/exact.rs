@@ -4,8 +4,8 @@
 //! Of each identifier the best chunk that holds it is *pinned*; all of them, where no more than [`PLACES`] do, since any may
 //! be the one that is meant. Of a quoted phrase, [`PLACES`] are: whoever quotes wants the words. Pins take turns until
 //! [`PLACES`] are given. Pins that stand further down than that after any stage are lifted to the last of the first
-//! [`PLACES`] places, and the last hits there that are no pins move down behind them. Holders of an identifier that hardly any
-//! chunk holds then lead: it says more about what is meant than all other words of the query.
+//! [`PLACES`] places, and the last hits there that are no pins move down behind them. Holders of what hardly any chunk
+//! holds then lead: it says more about what is meant than all other words of the query.
 
 use roaring::RoaringTreemap;
 use wellspring_store::keyword::{ExactKind, exacts};
@@ -31,7 +31,7 @@ pub(crate) struct Pins(Vec<Pin>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pin {
     key: ChunkKey,
-    /// It holds an identifier that hardly any other chunk does.
+    /// It holds what hardly any other chunk does.
     leads: bool,
 }
 
@@ -141,8 +141,8 @@ impl Pins {
 /// Those of the holders (the best by BM25 first) that deserve a pin, the best in the ranking so far first.
 fn deserving(kind: ExactKind, mut holders: Vec<ChunkKey>, fused: &[Fused]) -> Vec<Pin> {
     let (deserve, leads) = match kind {
-        ExactKind::Identifier if holders.len() > PLACES => (1, false),
-        ExactKind::Identifier => (PLACES, true),
+        _ if holders.len() <= PLACES => (PLACES, true),
+        ExactKind::Identifier => (1, false),
         ExactKind::Phrase => (PLACES, false),
     };
     // Stable: those that are not in the ranking keep the order of BM25.
