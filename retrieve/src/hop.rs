@@ -9,7 +9,7 @@
 //!
 //! with n = 0 for a chunk that no leg listed. The result is put back on the fused list's own scale, so that a chunk which
 //! nothing mentions keeps its score to the last digit. Only the best chunk of a mentioned document is raised, or the one
-//! that the name stands for. Measured on HotpotQA, MuSiQue and 2WikiMultihopQA against single-hop sets; see
+//! that the name stands for. Measured on HotpotQA against single-hop sets; see
 //! `docs/measurements.md`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
