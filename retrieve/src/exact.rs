@@ -77,7 +77,8 @@ impl Pins {
         }
     }
 
-    fn holds(&self, key: ChunkKey) -> bool {
+    /// Whether the chunk is one of them.
+    pub(crate) fn holds(&self, key: ChunkKey) -> bool {
         self.0.iter().any(|pin| pin.key == key)
     }
 

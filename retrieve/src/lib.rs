@@ -25,12 +25,14 @@ mod adjust;
 mod choose;
 mod diversify;
 mod exact;
+mod learned;
 mod models;
 mod recall;
 mod rerank;
 mod scale;
 mod similar;
 mod smooth;
+mod stages;
 
 pub use boost::Boost;
 pub use config::{RecordConfig, RerankConfig, RetrieveConfig};

@@ -6,47 +6,39 @@ use std::time::{Duration, Instant};
 
 use wellspring_models::registry::Registry;
 use wellspring_store::clock::{Clock, SystemClock};
-use wellspring_store::{Catalog, ChunkId, ChunkKey, CollectionScope, DocumentId, PageSpan, Store, Version};
+use wellspring_store::{Catalog, ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
 
 use crate::adjust::adjust;
 use crate::choose::{Chosen, choose};
 use crate::config::{RetrieveConfig, within};
-use crate::context::contexts;
-use crate::diversify::marginal_relevance;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::exact::Pins;
-use crate::expand::{MINED, Wider};
+use crate::expand::Wider;
 use crate::explain::{self, Degraded, Explain, Timings};
-use crate::fuse::Fusion;
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
-use crate::query::{Mode, Query, SearchRequest};
+use crate::query::{Query, SearchRequest};
 use crate::ranker::{self, LinearRanker, ReadyRanker};
 use crate::recall::{DENSE, KEYWORD, Legs, Recalled};
 use crate::refine::late::TokenMemory;
-use crate::refine::{refine, sink};
-use crate::rerank::{keep_relevant, rerank};
-use crate::smooth::{self, smooth};
-use crate::tuning::{self, Tuning, Tunings};
+use crate::tuning::Tunings;
 
 /// Rounds of asking deeper: with four times the depth each, the last asks 64 times the first.
 const MAX_ROUNDS: usize = 4;
 /// Most documents of one document ranking.
 const MAX_DOCUMENTS: usize = 10_000;
-/// Hits that maximal marginal relevance picks from, per hit wanted.
-const MMR_POOL: usize = 4;
 
 /// Searches collections.
 pub struct Retriever {
-    store: Store,
-    registry: Arc<Registry>,
-    models: CollectionModels,
-    config: RetrieveConfig,
+    pub(crate) store: Store,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) models: CollectionModels,
+    pub(crate) config: RetrieveConfig,
     memory: Option<Arc<dyn LegMemory>>,
-    tokens: TokenMemory,
+    pub(crate) tokens: TokenMemory,
     ranker: Option<ReadyRanker>,
-    tunings: Tunings,
+    pub(crate) tunings: Tunings,
     clock: Arc<dyn Clock>,
 }
 
@@ -187,64 +179,6 @@ impl Retriever {
         Ok(self.store.catalog.text(scope, document).await?.1)
     }
 
-    /// What was learned about the collection, if anything yet.
-    pub async fn tuning(&self, scope: &CollectionScope) -> Result<Option<Arc<Tuning>>> {
-        self.tunings.get(self.store.catalog.as_ref(), scope).await
-    }
-
-    /// Learns from the collection's documents anew and keeps what was learned. Takes seconds. The scope's access decides
-    /// which documents are looked at: meant for the tenant's own authority.
-    pub async fn learn(&self, scope: &CollectionScope) -> Result<Arc<Tuning>> {
-        let (_, collection) = self.store.catalog.collection(scope.scope(), scope.name()).await?;
-        let tuning = tuning::learn(&self.store, &self.models, scope, collection.chunks).await?;
-        let report = serde_json::to_value(&tuning).map_err(|error| {
-            RetrieveError::new(ErrorKind::Internal, "what was learned can't be written as JSON")
-                .with_source(error)
-        })?;
-        self.store.catalog.keep_tuning(scope, report).await?;
-        let tuning = Arc::new(tuning);
-        self.tunings.remember(scope.key(), Some(Arc::clone(&tuning)));
-        Ok(tuning)
-    }
-
-    /// Learns if self-tuning is on and the collection has doubled or halved since the last time; `None` otherwise.
-    pub async fn learn_if_stale(&self, scope: &CollectionScope) -> Result<Option<Arc<Tuning>>> {
-        if !self.config.self_tuning {
-            return Ok(None);
-        }
-        let (_, collection) = self.store.catalog.collection(scope.scope(), scope.name()).await?;
-        match self.tuning(scope).await? {
-            Some(tuning) if !tuning.is_stale(collection.chunks) => Ok(None),
-            None if collection.chunks == 0 => Ok(None),
-            _ => self.learn(scope).await.map(Some),
-        }
-    }
-
-    /// How a search for this text would be fused, by the configuration and what was learned.
-    pub async fn fusion_of(&self, scope: &CollectionScope, text: &str) -> Fusion {
-        let trust = if self.config.self_tuning { self.trust(scope, text).await } else { None };
-        trusted(self.config.fusion, trust)
-    }
-
-    /// Lets the dense leg have the weight that it earned in this collection and the query's language.
-    async fn tune(&self, scope: &CollectionScope, query: &mut Query) {
-        if query.self_tuning && query.mode == Mode::Hybrid {
-            query.trust = self.trust(scope, &query.text).await;
-            query.fusion = trusted(query.fusion, query.trust);
-        }
-    }
-
-    /// What was learned is a refinement: where it can't be read, the configured weight stands.
-    async fn trust(&self, scope: &CollectionScope, text: &str) -> Option<f64> {
-        match self.tuning(scope).await {
-            Ok(tuning) => tuning.map(|tuning| tuning.trust(text)),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what was learned can't be read");
-                None
-            }
-        }
-    }
-
     async fn run(&self, scope: &CollectionScope, query: &mut Query) -> Result<SearchResponse> {
         let start = Instant::now();
         let mut timings = Timings::default();
@@ -260,7 +194,7 @@ impl Retriever {
             ranker::rank(ranker, &query.text, &mut hits);
             timings.add("ranker", stage);
         }
-        degraded.extend(self.rerank(query, &mut hits, explain.as_mut(), &mut timings).await);
+        degraded.extend(self.rerank(query, &mut hits, &pins, explain.as_mut(), &mut timings).await);
         pins.lift_passages(&mut hits);
         if let Some(lambda) = query.mmr {
             let stage = Instant::now();
@@ -272,26 +206,6 @@ impl Retriever {
         degraded.extend(self.widen(scope, query, &mut hits, &mut timings).await);
         timings.add("total", start);
         Ok(SearchResponse { hits, degraded, did_you_mean, explain, timings })
-    }
-
-    /// The stages between fusion and the models that read or were trained: neighbours, late interaction and proximity.
-    async fn reorder(
-        &self,
-        scope: &CollectionScope,
-        query: &Query,
-        hits: &mut [Passage],
-        timings: &mut Timings,
-    ) -> Option<Degraded> {
-        if let Some(weight) = query.smooth {
-            let stage = Instant::now();
-            smooth(hits, weight);
-            timings.add("smooth", stage);
-        }
-        if !query.refine.is_on() {
-            return None;
-        }
-        let embedder = self.models.embedder(&self.store, scope).await;
-        refine(&query.refine, embedder, &self.tokens, &query.text, hits, timings).await
     }
 
     /// Recall, fusion and the join, deeper each round until enough hits are let in.
@@ -362,126 +276,6 @@ impl Retriever {
         }
         Err(RetrieveError::new(ErrorKind::Internal, "the rounds of recall ended without a result"))
     }
-
-    async fn rerank(
-        &self,
-        query: &Query,
-        hits: &mut Vec<Passage>,
-        explain: Option<&mut Explain>,
-        timings: &mut Timings,
-    ) -> Option<Degraded> {
-        let settings = query.rerank.as_ref()?;
-        let stage = Instant::now();
-        let read = settings.candidates.min(hits.len());
-        let (head, tail) = hits.split_at_mut(read);
-        let mut threshold = None;
-        let degraded = match self.registry.reranker(Some(&settings.model)).await {
-            Ok(Some(reranker)) => {
-                let budget = Duration::from_millis(settings.budget_ms);
-                let failed = rerank(reranker.as_ref(), &query.text, head, budget).await;
-                threshold = settings.min_score.filter(|_| failed.is_none()).map(|least| (reranker, least));
-                failed
-            }
-            Ok(None) => {
-                let reason = format!("there is no reranker {}", settings.model);
-                Some(Degraded { leg: "rerank".to_owned(), reason })
-            }
-            Err(error) => Some(Degraded { leg: "rerank".to_owned(), reason: error.to_string() }),
-        };
-        if degraded.is_none() {
-            sink(head, tail);
-        }
-        let uncalibrated = threshold.and_then(|(reranker, least)| {
-            match keep_relevant(reranker.as_ref(), hits, read, least) {
-                Ok(left_out) => {
-                    if let Some(report) = explain.filter(|_| left_out > 0) {
-                        report.dropped.insert("below_min_score", left_out);
-                    }
-                    None
-                }
-                Err(degraded) => Some(degraded),
-            }
-        });
-        timings.add("rerank", stage);
-        degraded.or(uncalibrated)
-    }
-
-    async fn diversify(
-        &self,
-        scope: &CollectionScope,
-        hits: Vec<Passage>,
-        pins: &Pins,
-        lambda: f32,
-        k: usize,
-    ) -> Result<Vec<Passage>> {
-        let index = self.store.indexes.vector(scope).await?;
-        let mut vectors = Vec::with_capacity(hits.len());
-        for hit in &hits {
-            vectors.push(index.vector(hit.place.key).await?);
-        }
-        let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
-        let keys: Vec<ChunkKey> = hits.iter().map(|hit| hit.place.key).collect();
-        let mut hits: Vec<Option<Passage>> = hits.into_iter().map(Some).collect();
-        let mut picked = marginal_relevance(&scores, &vectors, lambda, k);
-        pins.keep_picked(&keys, &mut picked);
-        Ok(picked.into_iter().filter_map(|index| hits[index].take()).collect())
-    }
-
-    async fn widen(
-        &self,
-        scope: &CollectionScope,
-        query: &Query,
-        hits: &mut Vec<Passage>,
-        timings: &mut Timings,
-    ) -> Option<Degraded> {
-        let neighbours = query.neighbours?;
-        let stage = Instant::now();
-        let widened = contexts(self.store.catalog.as_ref(), scope, hits, neighbours).await;
-        timings.add("context", stage);
-        match widened {
-            Ok(found) => {
-                for (hit, context) in hits.iter_mut().zip(found) {
-                    hit.context = context;
-                }
-                hits.retain(|hit| hit.context.is_some());
-                None
-            }
-            Err(error) => {
-                let reason = format!("passages are not widened: {error}");
-                Some(Degraded { leg: "context".to_owned(), reason })
-            }
-        }
-    }
-}
-
-impl Query {
-    /// Hits to collect before the stages that pick among them.
-    fn pool(&self) -> usize {
-        let reranked = self.rerank.as_ref().map_or(0, |settings| settings.candidates);
-        let picked = self.mmr.map_or(self.k, |_| self.k.saturating_mul(MMR_POOL));
-        let refined = if self.refine.is_on() { self.refine.candidates } else { 0 };
-        let mined = if self.expand.acronyms { MINED } else { 0 };
-        let smoothed = if self.smooth.is_some() { smooth::POOL } else { 0 };
-        let learned = if self.ranker { ranker::CANDIDATES } else { 0 };
-        picked.max(reranked).max(refined).max(mined).max(smoothed).max(learned)
-    }
-
-    /// Whether the first round's hits may change what is asked.
-    fn learns(&self) -> bool {
-        self.expand.acronyms || self.widens_pool()
-    }
-
-    /// Whether feedback can bring in anything: all that is collected is read by a stage that reorders it.
-    pub(crate) fn widens_pool(&self) -> bool {
-        let read = self.rerank.as_ref().map_or(0, |settings| settings.candidates);
-        let refined = if self.refine.is_on() { self.refine.candidates } else { 0 };
-        let learned = if self.ranker { ranker::CANDIDATES } else { 0 };
-        self.expand.feedback > 0 && read.max(refined).max(learned) >= self.pool()
-    }
-}
-
-fn trusted(fusion: Fusion, trust: Option<f64>) -> Fusion {
-    trust.map_or(fusion, |trust| fusion.with_weight(fusion.weight() * trust))
 }
 
 fn describe(report: &mut Explain, recalled: &Recalled, chosen: &Chosen, fused: usize) {

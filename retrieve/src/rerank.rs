@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wellspring_models::Reranker;
 
+use crate::exact::Pins;
 use crate::explain::Degraded;
 use crate::passage::Passage;
 
@@ -45,6 +46,7 @@ pub(crate) fn keep_relevant(
     hits: &mut Vec<Passage>,
     read: usize,
     least: f32,
+    pins: &Pins,
 ) -> Result<usize, Degraded> {
     let likely: Option<Vec<bool>> =
         hits.iter().take(read).map(|hit| Some(reranker.probability(hit.score)? >= least)).collect();
@@ -57,6 +59,6 @@ pub(crate) fn keep_relevant(
     };
     let before = hits.len();
     let mut likely = likely.into_iter();
-    hits.retain(|_| likely.next().unwrap_or(false));
+    hits.retain(|hit| likely.next().unwrap_or(false) || pins.holds(hit.place.key));
     Ok(before - hits.len())
 }

@@ -1,7 +1,7 @@
 //! Lets a hit inherit from the better of its neighbours: turns of a conversation and lines of a log belong together.
 //!
 //! `s' = s + w · max(s before, s after)`, scores counted from the lowest of the pool, a neighbour that is not in the pool
-//! as 0. On LoCoMo (conversations) w = 0.2 lifts nDCG@10 from 0.450 to 0.474; documents of another kind gain nothing.
+//! as 0. Meant for conversations and logs; not measured here.
 
 use std::collections::HashMap;
 

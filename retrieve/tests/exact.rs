@@ -29,6 +29,24 @@ impl Reranker for Contrary {
     }
 }
 
+/// Holds what names the incident for irrelevant.
+struct Doubtful;
+
+#[async_trait]
+impl Reranker for Doubtful {
+    fn name(&self) -> &str {
+        "doubtful"
+    }
+
+    async fn rerank(&self, _query: &str, passages: &[&str]) -> wellspring_models::Result<Vec<f32>> {
+        Ok(passages.iter().map(|text| if text.contains("INC-2025-031") { 0.01 } else { 0.99 }).collect())
+    }
+
+    fn probability(&self, score: f32) -> Option<f32> {
+        Some(score)
+    }
+}
+
 const QUERY: &str = "what does the annual inspection of the cooling pumps say about INC-2025-031";
 
 async fn archive() -> World {
@@ -84,6 +102,20 @@ async fn an_identifier_is_among_the_first_three_through_every_stage() {
         place(&found, "aside").is_none_or(|at| at >= 3),
         "without it the remark is lost: the test can fail"
     );
+}
+
+#[tokio::test]
+async fn no_threshold_leaves_an_identifier_out() {
+    let world = archive().await;
+    world.registry.register_reranker("doubtful", Arc::new(Doubtful));
+    let rerank =
+        RerankConfig { model: "doubtful".to_owned(), candidates: 50, budget_ms: 5_000, min_score: Some(0.5) };
+    let config = |exact| RetrieveConfig { rerank: Some(rerank.clone()), exact, ..RetrieveConfig::default() };
+    let request = || SearchRequest { k: 20, ..SearchRequest::new(QUERY) };
+    let found = world.retriever(config(true)).search(&world.scope, request()).await.unwrap();
+    assert_eq!((place(&found, "aside"), place(&found, "near")), (Some(0), None));
+    let found = world.retriever(config(false)).search(&world.scope, request()).await.unwrap();
+    assert_eq!(place(&found, "aside"), None, "it would be left out");
 }
 
 #[tokio::test]
