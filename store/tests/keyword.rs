@@ -1,6 +1,4 @@
 //! BM25 against the published figures: one entry per document, trec_eval's arithmetic. Needs the shared data sets.
-//!
-//! `cargo test -p wellspring-store --test keyword -- --ignored --nocapture` prints a table of other constants.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use wellspring_store::keyword::tantivy::TantivyIndex;
-use wellspring_store::keyword::{KeywordEntry, KeywordIndex, KeywordQuery, KeywordScoring};
+use wellspring_store::keyword::{KeywordEntry, KeywordIndex, KeywordQuery};
 use wellspring_store::{ChunkKey, DocumentKey, Seq};
 
 fn shared(name: &str) -> Option<PathBuf> {
@@ -86,11 +84,11 @@ async fn open(folder: &Path, language: Option<&str>) -> Set {
     Set { queries: lines(&folder.join("queries.jsonl")), corpus, judged, index }
 }
 
-async fn evaluate(set: &Set, scoring: KeywordScoring, fuzzy: bool) -> Figures {
+async fn evaluate(set: &Set) -> Figures {
     let (mut ndcg, mut recall) = (0.0, 0.0);
     for query in &set.queries {
         let Some(judged) = set.judged.get(text(query, "_id")) else { continue };
-        let search = KeywordQuery { scoring, fuzzy, ..KeywordQuery::new(text(query, "text"), 100) };
+        let search = KeywordQuery::new(text(query, "text"), 100);
         let hits = set.index.search(search).await.unwrap();
         let mut run: Vec<_> =
             hits.iter().map(|hit| (hit.score, text(&set.corpus[hit.key.0 as usize - 1], "_id"))).collect();
@@ -106,43 +104,9 @@ async fn evaluate(set: &Set, scoring: KeywordScoring, fuzzy: bool) -> Figures {
 async fn reaches(name: &str, language: Option<&str>, at_least: f64, at_most: f64) {
     let Some(folder) = shared(name) else { return };
     let set = open(&folder, language).await;
-    let Figures { ndcg10, recall100 } = evaluate(&set, KeywordScoring::default(), true).await;
+    let Figures { ndcg10, recall100 } = evaluate(&set).await;
     println!("{name}: keyword nDCG@10 {ndcg10:.4}, recall@100 {recall100:.4}");
     assert!((at_least..=at_most).contains(&ndcg10), "{name}: {ndcg10:.4} is not within {at_least}-{at_most}");
-}
-
-/// What other constants would give, set by set: for choosing them, not for passing.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes, and only prints"]
-async fn other_constants() {
-    let default = KeywordScoring::default();
-    let all = [
-        ("default", default, true),
-        ("no guesses", default, false),
-        ("k1 0.9, b 0.4", KeywordScoring { k1: 0.9, b: 0.4, ..default }, true),
-        ("k1 1.5, b 0.75", KeywordScoring { k1: 1.5, ..default }, true),
-        ("title 0.25", KeywordScoring { title: 0.25, ..default }, true),
-        ("title 0.5", KeywordScoring { title: 0.5, ..default }, true),
-        ("title 1", KeywordScoring { title: 1.0, ..default }, true),
-    ];
-    for (name, language) in [
-        ("scifact", "en"),
-        ("cranfield", "en"),
-        ("cacm", "en"),
-        ("squad2", "en"),
-        ("hotpotqa-100", "en"),
-        ("xquad-en", "en"),
-        ("xquad-de", "de"),
-        ("xquad-ar", "ar"),
-        ("xquad-zh", "zh"),
-    ] {
-        let Some(folder) = shared(name) else { continue };
-        let set = open(&folder, Some(language)).await;
-        for (what, scoring, fuzzy) in all {
-            let Figures { ndcg10, recall100 } = evaluate(&set, scoring, fuzzy).await;
-            println!("{name:14} {what:16} nDCG@10 {ndcg10:.4} recall@100 {recall100:.4}");
-        }
-    }
 }
 
 /// Reference: 0.686 with the same formula and constants; Anserini (k1 0.9, b 0.4) 0.679.

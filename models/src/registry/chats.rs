@@ -65,11 +65,11 @@ fn default_context_tokens() -> usize {
     32_768
 }
 
-fn default_concurrency() -> usize {
+pub(super) fn default_concurrency() -> usize {
     16
 }
 
-fn default_queue() -> usize {
+pub(super) fn default_queue() -> usize {
     64
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chats::{default_concurrency, default_queue};
 use super::config::{Deadlines, RetryPolicy};
 use crate::remote::{BreakerConfig, GateConfig};
 use crate::secret::Secret;
@@ -69,14 +70,6 @@ pub struct RerankerEndpoint {
 
 fn default_max_tokens() -> usize {
     4_096
-}
-
-fn default_concurrency() -> usize {
-    16
-}
-
-fn default_queue() -> usize {
-    64
 }
 
 fn default_deadlines() -> Deadlines {
