@@ -1,7 +1,7 @@
 //! Orders hits by a model that was trained on judged queries: a weighted sum of what every stage knows of a hit.
 //!
-//! On the same collection and from some 200 judged queries up, learning from such features gains a point or so of
-//! nDCG@10; across collections it gains less and can lose, so no model is shipped. `eval` trains them.
+//! What is learned on one collection need not hold on another, so no model is shipped. `eval` trains them, from 200 judged
+//! queries up.
 
 mod features;
 
