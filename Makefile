@@ -62,7 +62,7 @@ lint: ## Check format and lints, as CI does
 ROUNDS ?= 200
 .PHONY: crash
 crash: setup ## Kill the server ROUNDS times while documents are written, and check every promise after each
-	WELLSPRING_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --locked --package wellspring-api --test crash -- --nocapture
+	WELLSPRING_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --locked --package wellspring-api --test suite crash -- --nocapture
 
 DATASETS ?= $(WELLSPRING_TEST_SHARED)/datasets
 .PHONY: eval

@@ -12,7 +12,7 @@ mod logistic;
 mod stats;
 mod support;
 
-#[path = "../../../retrieve/tests/support/mod.rs"]
+#[path = "../../../retrieve/tests/suite/support/mod.rs"]
 mod support_world;
 
 use std::path::PathBuf;

@@ -1,0 +1,18 @@
+//! The binary as its users drive it: over HTTP, on the command line, and killed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that panics has said what it had to say, also outside the test functions themselves"
+)]
+
+mod architecture;
+mod crash;
+mod eval;
+mod http_documents;
+mod http_door;
+mod http_search;
+mod support;

@@ -1,0 +1,27 @@
+//! The store: its contracts, run on every implementation, and what only one of them promises.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that panics has said what it had to say, also outside the test functions themselves"
+)]
+
+mod blobs_local;
+mod catalog_file;
+mod catalog_plans;
+mod catalog_sqlite;
+mod catalog_throughput;
+mod contract;
+mod contract_edge;
+mod contract_keyword;
+mod contract_vector;
+mod exact_terms;
+mod filter;
+mod filter_sql;
+mod keyword;
+mod sync;
+mod verify;
+mod world;
