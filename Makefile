@@ -106,9 +106,11 @@ gate-demo: setup build ## Show that the gate catches wrong pooling on Cranfield 
 	  echo "$$side, $$mode: the gate failed $$failed of 20"; done; done
 
 .PHONY: measure-answers
-measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD 2.0 and planted instructions on BIPIA
+measure-answers: setup build ## Measure claim support (WiCE), planted instructions (BIPIA), a thousand answers, and quoted answers and refusals (SQuAD 2.0, RGB)
 	$(CARGO) build --locked --package wellspring-answer --example measure
-	@for what in support extractive injection; do $(TARGET)/debug/examples/measure $$what $(DATASETS); done
+	@for what in support injection thousand; do $(TARGET)/debug/examples/measure $$what $(DATASETS); done
+	$(WELLSPRING) eval answers --dataset $(DATASETS)/squad2
+	$(WELLSPRING) eval answers --dataset $(DATASETS)/rgb-fact
 
 .PHONY: provider
 provider: ## Start the local provider that fails on request; models/tests/clients/check.py tries the official clients on it

@@ -12,7 +12,7 @@ use crate::terms::{is_function_word, number_word, stem};
 
 /// What a question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Number,
     Date,
     Name,
@@ -40,6 +40,12 @@ const NUMBER: &[&str] = &[
     "what percentage",
     "what percent",
     "what number",
+    "what fraction",
+    "what proportion",
+    "how fast",
+    "how heavy",
+    "how deep",
+    "how wide",
     "what is the price",
     "what was the price",
     "wie viele",
@@ -59,6 +65,9 @@ const DATE: &[&str] = &[
     "which date",
     "what day",
     "what century",
+    "which century",
+    "what decade",
+    "what month",
     "wann",
     "in welchem jahr",
 ];
@@ -71,6 +80,22 @@ const NAME: &[&str] = &[
     "which city",
     "what country",
     "which country",
+    "what state",
+    "which state",
+    "what continent",
+    "which continent",
+    "what river",
+    "which river",
+    "what person",
+    "which person",
+    "what company",
+    "which company",
+    "what team",
+    "which team",
+    "what university",
+    "which university",
+    "welche stadt",
+    "welches land",
     "wer",
     "wem",
     "wen",
@@ -92,6 +117,11 @@ impl Wanted {
             None
         };
         Self { kind, asked: words.iter().map(|word| stem(word)).collect() }
+    }
+
+    /// What is asked for; `None` for a question that any sentence may answer.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// Whether a kind of answer is wanted and the text has one.
@@ -127,10 +157,11 @@ impl Wanted {
                 Some(words[start.unwrap_or(at)].0..end(last.unwrap_or(at)))
             }
             Kind::Name => {
-                let names = Facts::of(text).names;
+                let Facts { names, openings, .. } = Facts::of(text);
                 let named = |at: usize| {
-                    let word = words[at].1;
-                    word.starts_with(char::is_uppercase) && names.contains(&stem(&word.to_lowercase()))
+                    let (word, stem) = (words[at].1, stem(&words[at].1.to_lowercase()));
+                    word.starts_with(char::is_uppercase)
+                        && (names.contains(&stem) || openings.contains(&stem))
                 };
                 let at = (0..words.len()).find(|&at| named(at) && new(at))?;
                 let adjacent =
@@ -172,6 +203,7 @@ mod tests {
             ),
             ("When did it open?", "It opened on 3 May 1999 in Kiel.", Some("3 May 1999")),
             ("Who leads project Heron?", "Project Heron is led by Ada Byron.", Some("Ada Byron")),
+            ("Which country won the most medals?", "Norway won 39 of them.", Some("Norway")),
             ("Who leads it?", "nobody does", None),
             ("Why is it so?", "Ada Byron said 3 in 1999.", None),
             ("Wie viele Tage Urlaub gibt es?", "Es gibt 30 Tage Urlaub.", Some("30 Tage")),

@@ -6,10 +6,16 @@ use wellspring_models::text::sentences;
 
 use crate::cite;
 
+/// Longest text, in bytes, that is kept waiting for the end of its sentence: what is longer is handed out at its last
+/// blank, so that a reply without full stops can't be read again and again from its beginning.
+const LONGEST: usize = 8 * 1024;
+
 /// Collects generated text and hands out each sentence once it can no longer change.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     pending: String,
+    /// Whether what is pending holds what may end a sentence, so that looking for its end is worth while.
+    ended: bool,
 }
 
 impl Claims {
@@ -17,6 +23,14 @@ impl Claims {
     /// before that, markers may still belong to it, or its full stop may turn out to be part of a number or a shortening.
     pub(crate) fn push(&mut self, text: &str) -> Vec<String> {
         self.pending.push_str(text);
+        self.ended |= text.contains(may_end);
+        if self.pending.len() > LONGEST {
+            return self.cut_long();
+        }
+        // Only a letter after an end can make the sentence before it final.
+        if !self.ended || !text.contains(char::is_alphabetic) {
+            return Vec::new();
+        }
         let ends = ends(&self.pending);
         let Some((_, finished)) = ends.split_last() else { return Vec::new() };
         let begun = finished.last().is_some_and(|&end| self.pending[end..].contains(char::is_alphabetic));
@@ -25,8 +39,18 @@ impl Claims {
         let claims = cut(&self.pending, finished);
         if let Some(&end) = finished.last() {
             self.pending.drain(..end);
+            self.ended = self.pending.contains(may_end);
         }
         claims
+    }
+
+    /// All sentences of what is pending, the last one up to its last blank.
+    fn cut_long(&mut self) -> Vec<String> {
+        let text = std::mem::take(&mut self.pending);
+        let kept = text.rfind(char::is_whitespace).filter(|place| *place > 0).unwrap_or(text.len());
+        self.pending = text[kept..].to_owned();
+        self.ended = false;
+        cut(&text[..kept], &ends(&text[..kept]))
     }
 
     /// The rest. `complete` says that the text ended where it should: an unfinished last sentence is left out otherwise.
@@ -39,6 +63,11 @@ impl Claims {
         }
         claims
     }
+}
+
+/// Whether a character can be the end of a sentence in any script, or begin a new block.
+fn may_end(c: char) -> bool {
+    c == '\n' || !(c.is_alphanumeric() || matches!(c, ' ' | ',' | '-' | '\'' | '’'))
 }
 
 /// Where each sentence ends, the markers after it included: `Done. [1] Next.` has a bound before `Next`.
@@ -119,6 +148,20 @@ mod tests {
         assert!(claims.push("5 euros a month. ").is_empty());
         assert_eq!(claims.push("Then"), ["It costs 3.5 euros a month."]);
         assert_eq!(claims.finish(true), [" Then"]);
+    }
+
+    #[test]
+    fn a_reply_without_full_stops_is_handed_out_all_the_same() {
+        let text = "word ".repeat(5_000);
+        let mut claims = Claims::default();
+        let mut found: Vec<String> = Vec::new();
+        for piece in text.as_bytes().chunks(7) {
+            found.extend(claims.push(std::str::from_utf8(piece).unwrap()));
+            assert!(claims.pending.len() <= LONGEST);
+        }
+        assert!(found.len() >= 2, "{}", found.len());
+        found.extend(claims.finish(true));
+        assert_eq!(found.concat().trim_end(), text.trim_end());
     }
 
     #[test]

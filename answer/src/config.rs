@@ -1,5 +1,7 @@
 //! What an operator sets once for every answer.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use wellspring_retrieve::NeighbourConfig;
 
@@ -43,7 +45,12 @@ pub struct AnswerConfig {
     /// The embedder whose token vectors support is scored with; unset: the registry's default. [`WORDS`], and a model that
     /// has none (a remote one), compare words alone.
     pub support_model: Option<String>,
-    /// Sentences of an extractive answer, 1 to 10.
+    /// Milliseconds for all checks of one answer by the local model together, 100 to 600 000; what is left is checked by its
+    /// words alone.
+    pub support_deadline_ms: u64,
+    /// Weights of the confidence score, as `wellspring eval answers --fit` writes them; the program's own if absent.
+    pub confidence_weights: Option<PathBuf>,
+    /// Sentences of an extractive answer, 1 to 10; two that contradict each other are both shown.
     pub sentences: usize,
     /// When retrieval is too weak to answer from.
     pub refusal: RefusalConfig,
@@ -91,11 +98,27 @@ pub struct RefusalConfig {
     pub min_coverage: f64,
     /// Least cosine (−1 to 1) of the best passage. Embedders differ in scale: the default is for all-MiniLM-L6-v2.
     pub min_cosine: f32,
+    /// Least confidence (0–1) that the passages answer the question, once they are read: see [`crate::Confidence`]. Absent:
+    /// the threshold of the weights; 0 never refuses.
+    pub min_confidence: Option<f64>,
 }
 
 impl Default for RefusalConfig {
     fn default() -> Self {
-        Self { min_coverage: 0.35, min_cosine: 0.5 }
+        Self { min_coverage: 0.35, min_cosine: 0.5, min_confidence: None }
+    }
+}
+
+impl RefusalConfig {
+    /// Whether what was found is too far from the question to be read at all: both signals lie below their thresholds. A
+    /// signal that is absent does not speak for the question: the other decides; with neither, nothing is known against it.
+    pub fn is_off_topic(&self, coverage: Option<f64>, cosine: Option<f64>) -> bool {
+        let words = coverage.map(|coverage| coverage < self.min_coverage);
+        let meaning = cosine.map(|cosine| cosine < f64::from(self.min_cosine));
+        match (words, meaning) {
+            (None, None) => false,
+            (words, meaning) => words.unwrap_or(true) && meaning.unwrap_or(true),
+        }
     }
 }
 
@@ -114,6 +137,8 @@ impl Default for AnswerConfig {
             unsupported: Unsupported::default(),
             min_support: 0.3,
             support_model: None,
+            support_deadline_ms: 10_000,
+            confidence_weights: None,
             sentences: 3,
             refusal: RefusalConfig::default(),
             injection: InjectionConfig::default(),
@@ -130,6 +155,8 @@ impl AnswerConfig {
         within("temperature", f64::from(self.temperature), 0.0, 2.0)?;
         within("generation_deadline_ms", self.generation_deadline_ms as f64, 100.0, 600_000.0)?;
         within("min_support", self.min_support, 0.0, 1.0)?;
+        within("support_deadline_ms", self.support_deadline_ms as f64, 100.0, 600_000.0)?;
+        within("refusal.min_confidence", self.refusal.min_confidence.unwrap_or(0.0), 0.0, 1.0)?;
         within("sentences", self.sentences as f64, 1.0, 10.0)?;
         within("injection.source_share", self.injection.source_share, 0.05, 1.0)?;
         within("refusal.min_coverage", self.refusal.min_coverage, 0.0, 1.0)?;

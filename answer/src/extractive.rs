@@ -29,14 +29,34 @@ const CLOSE_TO_BEST: f64 = 0.6;
 /// Two sentences are the same if they share at least this part of their words.
 const SAME: f64 = 0.8;
 
+/// What the cosine of question and sentence counts, where a local model read them. Of 485 questions of SQuAD 2.0 the best
+/// sentence held the answer for 78 % with 1.5 and for 76 % with 0, the best three for 91 % and 90 %.
+const MEANING_SHARE: f64 = 1.5;
+
 /// One sentence that may be quoted.
-struct Candidate {
-    passage: usize,
-    range: Range<usize>,
-    score: f64,
-    covers: HashSet<String>,
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Its place in the list of passages.
+    pub(crate) passage: usize,
+    /// Its bytes in what is read of the passage.
+    pub(crate) range: Range<usize>,
+    /// As a person would say it.
+    pub(crate) text: String,
+    pub(crate) score: f64,
+    /// Words of the question that it holds.
+    pub(crate) covers: HashSet<String>,
     /// All its content words.
-    present: HashSet<String>,
+    pub(crate) present: HashSet<String>,
+}
+
+/// The sentences that may be quoted, best first, and what they are compared with.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidates {
+    pub(crate) list: Vec<Candidate>,
+    /// The question's content words.
+    pub(crate) wanted: HashSet<String>,
+    pub(crate) kind: Wanted,
+    pub(crate) rarity: Rarity,
 }
 
 /// Quoted sentences, and the few words among them that answer the question.
@@ -45,31 +65,70 @@ pub(crate) struct Quoted {
     pub(crate) short: Option<ShortAnswer>,
 }
 
-/// At most `most` sentences, in the order of passages and of their text; empty only if no passage holds a sentence.
-/// Each passage comes with its place among all found.
-pub(crate) fn answer(question: &str, passages: &[(usize, &Passage)], most: usize) -> Quoted {
-    let kind = Wanted::by(question);
-    let rarity = Rarity::among(passages.iter().map(|(_, passage)| passage.reading().0));
-    let wanted = terms(question);
-    let mut candidates: Vec<Candidate> = passages
-        .iter()
-        .enumerate()
-        .flat_map(|(index, (_, passage))| {
+/// Each passage with its place among all found.
+pub(crate) type Placed = (usize, Passage);
+
+impl Candidates {
+    /// All sentences of the passages by how well their words fit; empty only if no passage holds a sentence.
+    pub(crate) fn of(question: &str, passages: &[Placed]) -> Self {
+        let kind = Wanted::by(question);
+        let rarity = Rarity::among(passages.iter().map(|(_, passage)| passage.reading().0));
+        let wanted = terms(question);
+        let list = passages.iter().enumerate().flat_map(|(index, (_, passage))| {
             of_passage(index, passage, standing(passages, index), (&wanted, &kind), &rarity)
-        })
-        .collect();
-    candidates.sort_by(|a, b| {
-        b.score.total_cmp(&a.score).then(a.passage.cmp(&b.passage)).then(a.range.start.cmp(&b.range.start))
-    });
-    let mut picked = pick(candidates, &wanted, &rarity, most);
-    let short = picked.iter().find_map(|candidate| short(candidate, passages, &kind));
-    picked.sort_by_key(|candidate| (candidate.passage, candidate.range.start));
-    let claims = picked.iter().enumerate().map(|(place, candidate)| claim(candidate, passages, place));
-    Quoted { claims: claims.collect(), short }
+        });
+        let mut candidates = Self { list: list.collect(), wanted, kind, rarity };
+        candidates.sort();
+        candidates
+    }
+
+    /// Keeps as many of the best as there are cosines with the question, in their order, and counts those, too.
+    pub(crate) fn weigh(&mut self, cosines: &[f64]) {
+        self.list.truncate(cosines.len());
+        for (candidate, cosine) in self.list.iter_mut().zip(cosines) {
+            candidate.score += MEANING_SHARE * cosine;
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.list.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then(a.passage.cmp(&b.passage))
+                .then(a.range.start.cmp(&b.range.start))
+        });
+    }
+
+    /// At most `most` sentences, in the order of passages and of their text; `both` names two places in the list that are
+    /// shown in any case, beside each other's contradiction.
+    pub(crate) fn quote(self, passages: &[Placed], most: usize, both: Option<[usize; 2]>) -> Quoted {
+        let Self { list, wanted, kind, rarity } = self;
+        let fixed: Vec<Candidate> =
+            both.into_iter().flatten().filter_map(|place| list.get(place).cloned()).collect();
+        let mut picked = pick(list, &wanted, &rarity, most);
+        let is = |a: &Candidate, b: &Candidate| a.passage == b.passage && a.range == b.range;
+        for candidate in fixed.iter().rev() {
+            picked.retain(|other| !is(candidate, other));
+            picked.insert(0, candidate.clone());
+        }
+        picked.truncate(most.max(fixed.len()));
+        let short = picked.iter().find_map(|candidate| short(candidate, passages, &kind));
+        let mut ranks: Vec<usize> = (0..picked.len()).collect();
+        ranks.sort_by(|&a, &b| picked[b].score.total_cmp(&picked[a].score).then(a.cmp(&b)));
+        let mut ranked: Vec<(usize, Candidate)> =
+            ranks.into_iter().enumerate().map(|(rank, place)| (rank + 1, picked[place].clone())).collect();
+        ranked.sort_by_key(|(_, candidate)| (candidate.passage, candidate.range.start));
+        let claims = ranked
+            .iter()
+            .enumerate()
+            .map(|(place, (rank, candidate))| claim(candidate, passages, (place, *rank)));
+        Quoted { claims: claims.collect(), short }
+    }
 }
 
-fn short(candidate: &Candidate, passages: &[(usize, &Passage)], kind: &Wanted) -> Option<ShortAnswer> {
-    let (found, passage) = passages[candidate.passage];
+fn short(candidate: &Candidate, passages: &[Placed], kind: &Wanted) -> Option<ShortAnswer> {
+    let (found, passage) = &passages[candidate.passage];
     let (text, offset) = passage.reading();
     let span = kind.find(&text[candidate.range.clone()])?;
     let span = candidate.range.start + span.start..candidate.range.start + span.end;
@@ -82,7 +141,7 @@ fn short(candidate: &Candidate, passages: &[(usize, &Passage)], kind: &Wanted) -
 }
 
 /// How good a passage is among those found: 1 for the best score, 0 for the worst.
-fn standing(passages: &[(usize, &Passage)], index: usize) -> f64 {
+fn standing(passages: &[Placed], index: usize) -> f64 {
     let scores = || passages.iter().map(|(_, passage)| f64::from(passage.score));
     let (low, high) = (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
     if high > low { (f64::from(passages[index].1.score) - low) / (high - low) } else { 1.0 }
@@ -103,14 +162,15 @@ fn of_passage(
         .filter(|range| markdown::says_something(text, range))
         .map(|range| {
             // As shown: a row of a table with the names of its columns.
-            let present = terms(&markdown::plain(text, &range));
+            let plain = markdown::plain(text, &range);
+            let present = terms(&plain);
             let covers: HashSet<String> = wanted.intersection(&present).cloned().collect();
             let inherited: HashSet<String> = above.difference(&present).cloned().collect();
             let score = rarity.coverage(wanted, &present)
                 + HEADING_SHARE * rarity.coverage(wanted, &inherited)
                 + PASSAGE_SHARE * standing
                 + if kind.is_in(&text[range.clone()]) { TYPE_SHARE } else { 0.0 };
-            Candidate { passage: index, range, score, covers, present }
+            Candidate { passage: index, range, text: plain, score, covers, present }
         })
         .collect()
 }
@@ -159,15 +219,15 @@ fn pick(mut left: Vec<Candidate>, wanted: &HashSet<String>, rarity: &Rarity, mos
     picked
 }
 
-fn claim(candidate: &Candidate, passages: &[(usize, &Passage)], place: usize) -> Claim {
-    let (found, passage) = passages[candidate.passage];
-    let text = passage.reading().0;
-    let shown = safe::render(&markdown::plain(text, &candidate.range));
+fn claim(candidate: &Candidate, passages: &[Placed], (place, rank): (usize, usize)) -> Claim {
+    let (found, passage) = &passages[candidate.passage];
+    let shown = safe::render(&candidate.text);
     Claim {
         before: if place == 0 { String::new() } else { " ".to_owned() },
         citations: vec![citation(found + 1, passage, candidate.range.clone(), 1.0, &shown)],
         text: shown,
         support: 1.0,
         findings: Vec::new(),
+        rank: Some(rank),
     }
 }

@@ -1,19 +1,19 @@
 //! Checks a generated sentence against the passages it cites, and finds the sentence of each that supports it best.
 
-mod align;
+pub(crate) mod align;
+pub(crate) mod budget;
 pub(crate) mod facts;
-mod negation;
+pub(crate) mod negation;
 pub(crate) mod support;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::time::Duration;
 
-use tokio::time::timeout;
+use wellspring_models::ModelError;
 use wellspring_models::text::sentences;
-use wellspring_models::{ErrorKind, ModelError};
 use wellspring_retrieve::Passage;
 
+use self::budget::Budget;
 use self::support::{Evidence, Finding, Support, SupportChecker};
 use crate::cite;
 use crate::config::Unsupported;
@@ -26,8 +26,6 @@ use crate::terms::terms;
 const LEAST_SHARE: f64 = 0.4;
 /// Passages tried, best first, for a sentence that its own citations do not support.
 const TRIED: usize = 3;
-/// For the local model on all sentences of the passages, or on one claim; then words alone are compared.
-const MODEL_BUDGET: Duration = Duration::from_secs(5);
 
 /// A sentence of the answer, ready to be shown.
 #[derive(Debug, Clone)]
@@ -42,6 +40,8 @@ pub(crate) struct Claim {
     pub(crate) support: f64,
     /// What they do not hold.
     pub(crate) findings: Vec<Finding>,
+    /// Of a quoted sentence its place by how well it fits the question, from 1.
+    pub(crate) rank: Option<usize>,
 }
 
 impl Claim {
@@ -70,6 +70,7 @@ impl Claim {
             support: rounded(self.support),
             findings: self.findings.clone(),
             citations,
+            rank: self.rank,
         }
     }
 }
@@ -82,6 +83,7 @@ pub(crate) struct Grounds<'a> {
     /// Of each sentence of the evidence: its passage, and its bytes in what is read of it (`None` for title and headings).
     places: Vec<(usize, Option<Range<usize>>)>,
     checker: SupportChecker,
+    budget: &'a Budget,
     least: f64,
     unsupported: Unsupported,
 }
@@ -96,13 +98,15 @@ pub(crate) struct Checked {
 }
 
 impl<'a> Grounds<'a> {
-    /// Prepares the passages. If the local model fails, words alone are compared, and its failure is returned, too.
+    /// Prepares the passages. If the local model fails or `budget` is spent, words alone are compared, and the failure is
+    /// returned, too. `Internal` if even that fails.
     pub(crate) async fn new(
         checker: SupportChecker,
+        budget: &'a Budget,
         passages: &[(usize, &'a Passage)],
         least: f64,
         unsupported: Unsupported,
-    ) -> (Self, Option<ModelError>) {
+    ) -> Result<(Self, Option<ModelError>), ModelError> {
         let mut places = Vec::new();
         let mut shown = Vec::new();
         for (index, (_, passage)) in passages.iter().enumerate() {
@@ -117,20 +121,21 @@ impl<'a> Grounds<'a> {
             }
         }
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
-        let (checker, evidence, failure) = match within_budget(checker.prepare(&shown)).await {
+        let (checker, evidence, failure) = match budget.spend(checker.prepare(&shown)).await {
             Ok(evidence) => (checker, evidence, None),
             Err(error) => {
                 let words = SupportChecker::words();
-                let evidence = words.prepare_words(&shown);
+                let evidence = words.prepare(&shown).await?;
                 (words, evidence, Some(error))
             }
         };
-        (Self { passages: passages.to_vec(), evidence, places, checker, least, unsupported }, failure)
+        let passages = passages.to_vec();
+        Ok((Self { passages, evidence, places, checker, budget, least, unsupported }, failure))
     }
 
     /// The sentence with its checked citations, what is to be done with it, and what the reader should know. A sentence
     /// without a supporting citation gets the passage that supports it best, if one does.
-    pub(crate) async fn check(&self, sentence: &str) -> Checked {
+    pub(crate) async fn check(&self, sentence: &str) -> Result<Checked, ModelError> {
         let cited = cite::split(sentence);
         let text = &safe::render(cited.text.trim());
         let before = cited.text[..cited.text.len() - cited.text.trim_start().len()].to_owned();
@@ -145,17 +150,17 @@ impl<'a> Grounds<'a> {
         }
         if terms(text).is_empty() {
             // Nothing that could be true or false: a greeting, a rule, an empty bullet.
-            return Checked { claim: None, decision: Decision::Dropped, warnings };
+            return Ok(Checked { claim: None, decision: Decision::Dropped, warnings });
         }
-        let (mut support, mut citations) = self.cited(text, &known).await;
+        let (mut support, mut citations) = self.cited(text, &known).await?;
         if citations.is_empty()
-            && let Some((n, better)) = self.find(text).await
+            && let Some((n, better)) = self.find(text).await?
         {
             if !known.is_empty() && !known.contains(&n) {
                 let message = format!("a sentence cited {known:?}, which do not support it; [{n}] does");
                 warnings.push(Warning { code: "citation_corrected", message });
             }
-            citations = self.cite(text, n, &better).await.into_iter().collect();
+            citations = self.cite(text, n, &better).await?.into_iter().collect();
             support = better;
         }
         let decision = match (citations.is_empty(), self.unsupported) {
@@ -174,8 +179,8 @@ impl<'a> Grounds<'a> {
             warnings.push(Warning { code: "unsupported_claim", message });
         }
         let Support { score, findings, .. } = support;
-        let claim = Claim { before, text: text.to_owned(), citations, support: score, findings };
-        Checked { claim: Some(claim), decision, warnings }
+        let claim = Claim { before, text: text.to_owned(), citations, support: score, findings, rank: None };
+        Ok(Checked { claim: Some(claim), decision, warnings })
     }
 
     /// The number of the passage that a sentence of the evidence is from.
@@ -193,25 +198,25 @@ impl<'a> Grounds<'a> {
     }
 
     /// How well the passages that a sentence cites support it together, and the citations that stay.
-    async fn cited(&self, text: &str, known: &[usize]) -> (Support, Vec<Citation>) {
-        let support = self.score(text, known).await;
+    async fn cited(&self, text: &str, known: &[usize]) -> Result<(Support, Vec<Citation>), ModelError> {
+        let support = self.score(text, known).await?;
         let mut citations = Vec::new();
         if known.is_empty() || !self.supported(&support) {
-            return (support, citations);
+            return Ok((support, citations));
         }
         for &n in known {
-            let alone = if known.len() == 1 { support.clone() } else { self.score(text, &[n]).await };
+            let alone = if known.len() == 1 { support.clone() } else { self.score(text, &[n]).await? };
             if alone.coverage >= support.coverage * LEAST_SHARE {
-                citations.extend(self.cite(text, n, &alone).await);
+                citations.extend(self.cite(text, n, &alone).await?);
             }
         }
-        (support, citations)
+        Ok((support, citations))
     }
 
     /// The passage that supports a sentence best, if one does.
-    async fn find(&self, text: &str) -> Option<(usize, Support)> {
+    async fn find(&self, text: &str) -> Result<Option<(usize, Support)>, ModelError> {
         let mut likely: Vec<usize> = Vec::new();
-        for place in self.rank(text, None).await {
+        for place in self.rank(text, None).await? {
             let n = self.number(place);
             if !likely.contains(&n) {
                 likely.push(n);
@@ -222,56 +227,49 @@ impl<'a> Grounds<'a> {
         }
         let mut best: Option<(usize, Support)> = None;
         for n in likely {
-            let support = self.score(text, &[n]).await;
+            let support = self.score(text, &[n]).await?;
             if self.supported(&support) && best.as_ref().is_none_or(|(_, most)| support.score > most.score) {
                 best = Some((n, support));
             }
         }
-        best
+        Ok(best)
     }
 
     /// Support by some passages together.
-    async fn score(&self, text: &str, numbers: &[usize]) -> Support {
+    async fn score(&self, text: &str, numbers: &[usize]) -> Result<Support, ModelError> {
         let among: Vec<usize> =
             (0..self.places.len()).filter(|&place| numbers.contains(&self.number(place))).collect();
-        match within_budget(self.checker.check(text, &self.evidence, Some(&among))).await {
-            Ok(support) => support,
+        match self.budget.spend(self.checker.check(text, &self.evidence, Some(&among))).await {
+            Ok(support) => Ok(support),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a claim was checked by its words alone"
                 );
-                SupportChecker::words().check_words(text, &self.evidence, Some(&among))
+                SupportChecker::words().check(text, &self.evidence, Some(&among)).await
             }
         }
     }
 
-    async fn rank(&self, text: &str, among: Option<&[usize]>) -> Vec<usize> {
-        let ranked = match within_budget(self.checker.rank(text, &self.evidence, among)).await {
+    async fn rank(&self, text: &str, among: Option<&[usize]>) -> Result<Vec<usize>, ModelError> {
+        let ranked = match self.budget.spend(self.checker.rank(text, &self.evidence, among)).await {
             Ok(ranked) => ranked,
-            Err(_) => SupportChecker::words().rank_words(text, &self.evidence, among),
+            Err(_) => SupportChecker::words().rank(text, &self.evidence, among).await?,
         };
-        ranked.into_iter().map(|(place, _)| place).collect()
+        Ok(ranked.into_iter().map(|(place, _)| place).collect())
     }
 
     /// A citation of the sentence of passage `n` that fits best; `None` only for a passage without sentences.
-    async fn cite(&self, text: &str, n: usize, support: &Support) -> Option<Citation> {
-        let index = self.index(n)?;
+    async fn cite(&self, text: &str, n: usize, support: &Support) -> Result<Option<Citation>, ModelError> {
+        let Some(index) = self.index(n) else { return Ok(None) };
         let passage = self.passages[index].1;
         let among: Vec<usize> = (0..self.places.len())
             .filter(|&place| self.places[place].0 == index && self.places[place].1.is_some())
             .collect();
-        let best = *self.rank(text, Some(&among)).await.first()?;
-        let span = self.places[best].1.clone()?;
-        Some(citation(n, passage, span, support.score, text))
+        let best = self.rank(text, Some(&among)).await?.first().copied();
+        let span = best.and_then(|best| self.places[best].1.clone());
+        Ok(span.map(|span| citation(n, passage, span, support.score, text)))
     }
-}
-
-async fn within_budget<T>(work: impl Future<Output = Result<T, ModelError>>) -> Result<T, ModelError> {
-    timeout(MODEL_BUDGET, work).await.unwrap_or_else(|_| {
-        let message = format!("the local model did not check a claim within {} ms", MODEL_BUDGET.as_millis());
-        Err(ModelError::new(ErrorKind::Timeout, message))
-    })
 }
 
 /// What was missing, in words; empty if nothing in particular was.

@@ -4,6 +4,7 @@
 //! passages it cites before anybody sees it. Either way each citation's quote is byte for byte the stored text, read again
 //! right before the answer ends, and an answer that nothing supports is a refusal that says so.
 
+pub mod confidence;
 pub mod config;
 pub mod error;
 pub mod pipeline;
@@ -13,10 +14,13 @@ pub mod reply;
 mod answer_type;
 mod cite;
 mod claims;
+mod conflict;
 mod extractive;
 mod generate;
 mod ground;
 mod markdown;
+mod opposites;
+mod reading;
 mod recheck;
 mod run;
 mod safe;
@@ -24,7 +28,9 @@ mod strength;
 mod suspicion;
 mod terms;
 
+pub use confidence::{Confidence, Signals, Weights};
 pub use config::{AnswerConfig, InjectionConfig, RefusalConfig, Unsupported};
+pub use conflict::{Conflict, Side};
 pub use error::{AnswerError, ErrorKind, Result};
 pub use ground::support::{Evidence, Finding, Support, SupportChecker};
 pub use pipeline::Answerer;

@@ -8,6 +8,7 @@ use futures::stream::{self, BoxStream};
 use wellspring_models::Registry;
 use wellspring_retrieve::{CollectionScope, Retriever};
 
+use crate::confidence::Weights;
 use crate::config::AnswerConfig;
 use crate::error::{AnswerError, ErrorKind, Result};
 use crate::reply::{Answer, AnswerEvent, AnswerRequest};
@@ -22,13 +23,18 @@ pub struct Answerer {
     pub(crate) retriever: Arc<Retriever>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) config: Arc<AnswerConfig>,
+    pub(crate) weights: Arc<Weights>,
 }
 
 impl Answerer {
-    /// `Invalid` if a setting is out of range. No model is called.
+    /// `Invalid` if a setting is out of range or the file of weights is damaged. No model is called.
     pub fn new(retriever: Arc<Retriever>, registry: Arc<Registry>, config: AnswerConfig) -> Result<Self> {
         config.check()?;
-        Ok(Self { retriever, registry, config: Arc::new(config) })
+        let weights = match &config.confidence_weights {
+            Some(path) => Weights::read(path)?,
+            None => Weights::shipped()?,
+        };
+        Ok(Self { retriever, registry, config: Arc::new(config), weights: Arc::new(weights) })
     }
 
     /// The whole answer, or a refusal (`abstained`), which is no error. Errors: those of a search; of the model if falling

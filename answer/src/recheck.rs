@@ -16,7 +16,7 @@ pub(crate) struct Rechecked {
 }
 
 /// Withdraws citations that are not visible any more, or whose quote is not byte for byte the stored text, and with them
-/// sentences that hang on nothing else. Passages that are not visible any more go too; the others keep their numbers.
+/// sentences that hang on nothing else; where a passage is gone, also those that cite nothing. Passages that are not visible any more go too; the others keep their numbers.
 pub(crate) async fn recheck(
     retriever: &Retriever,
     scope: &CollectionScope,
@@ -45,7 +45,8 @@ pub(crate) async fn recheck(
             }
         }
         claim.citations = kept;
-        if cited == 0 || !claim.citations.is_empty() {
+        // A sentence that cites nothing may still tell of what is gone.
+        if !claim.citations.is_empty() || (cited == 0 && visible.len() == ids.len()) {
             rechecked.claims.push(claim);
         }
     }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use wellspring_models::Usage;
 use wellspring_retrieve::{ChunkId, Degraded, DocumentId, Filter, Mode, Passage, Timings, Version};
 
+use crate::confidence::Confidence;
+use crate::conflict::Conflict;
 use crate::error::AnswerError;
 use crate::ground::support::Finding;
 use crate::suspicion::{Suspicion, suspicions};
@@ -106,6 +108,8 @@ pub struct CheckedClaim {
     pub findings: Vec<Finding>,
     /// Numbers of the passages it is kept for.
     pub citations: Vec<usize>,
+    /// Of a quoted sentence its place by how well it fits the question, from 1; `None` for a generated one.
+    pub rank: Option<usize>,
 }
 
 /// A passage with the number it goes by.
@@ -137,7 +141,7 @@ impl NumberedPassage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// Stable: `unknown_citation`, `unsupported_claim`, `citation_withdrawn`, `citation_corrected`, `truncated`,
-    /// `fallback`, `passages_left_out`, `suspicious_passage`.
+    /// `fallback`, `passages_left_out`, `suspicious_passage`, `conflicting_passages`.
     pub code: &'static str,
     /// In words.
     pub message: String,
@@ -165,6 +169,10 @@ pub struct Answer {
     /// The few words that answer a question for a number, a date or a name, where quoted sentences have them; `None` for
     /// other questions, generated answers and refusals.
     pub short_answer: Option<ShortAnswer>,
+    /// Whether the passages answer the question, as far as can be told without a chat model; `None` where nothing was read.
+    pub confidence: Option<Confidence>,
+    /// Sentences of the passages that give different answers; a warning says so, too.
+    pub conflicts: Vec<Conflict>,
     /// Whether this is a refusal.
     pub abstained: bool,
     /// Why it is a refusal.

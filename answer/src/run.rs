@@ -1,30 +1,28 @@
-//! One answer in the making: search, strength, generation or quotes, the last look, and the events on the way.
+//! One answer in the making: search, strength, reading, quotes or generation, and the events on the way.
+
+mod ending;
+mod written;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::SinkExt;
 use futures::channel::mpsc;
-use wellspring_models::{ChatEvent, ChatModel, ChatRequest, FinishReason, ModelError, Purpose, Usage};
+use wellspring_models::{ChatModel, ModelError, Purpose, Usage};
 use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, SearchResponse, Timings};
 
-use crate::claims::Claims;
-use crate::config::{AnswerConfig, DEFAULT_SUPPORT_MODEL, MAX_PASSAGES, WORDS, within};
+use crate::confidence::Confidence;
+use crate::config::{DEFAULT_SUPPORT_MODEL, MAX_PASSAGES, WORDS, within};
+use crate::conflict::{Conflict, Side};
 use crate::error::Result;
-use crate::extractive::{self, Quoted};
-use crate::generate::Generation;
-use crate::ground::support::SupportChecker;
-use crate::ground::{Checked, Claim, Grounds};
+use crate::extractive::{Placed, Quoted};
+use crate::ground::Claim;
+use crate::ground::budget::Budget;
+use crate::ground::support::{SupportChecker, blocking};
 use crate::pipeline::Answerer;
-use crate::prompt::{self, NO_ANSWER};
-use crate::recheck::{Rechecked, recheck};
-use crate::reply::{
-    Answer, AnswerEvent, AnswerRequest, Citation, Decision, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning,
-};
+use crate::reading::{self, Reading};
+use crate::reply::{Answer, AnswerEvent, AnswerRequest, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning};
 use crate::strength::Strength;
-
-/// What a refusal says in place of an answer.
-const REFUSAL: &str = "The documents do not answer this question.";
 
 /// Where events go. A reader that went away is no failure: the run is dropped with the stream.
 pub(crate) struct Events(pub(crate) mpsc::Sender<AnswerEvent>);
@@ -43,11 +41,15 @@ pub(crate) struct Run {
     scope: CollectionScope,
     streamed: bool,
     pub(crate) events: Events,
+    /// Time for all checks of this answer.
+    budget: Arc<Budget>,
     /// Sentences sent or ready to be sent.
     claims: Vec<Claim>,
     /// Sentences that were left out.
     dropped: Vec<Claim>,
     short: Option<ShortAnswer>,
+    confidence: Option<Confidence>,
+    conflicts: Vec<Conflict>,
     /// Numbers of passages that look as if they were written for a model.
     doubtful: Vec<usize>,
     warnings: Vec<Warning>,
@@ -56,6 +58,12 @@ pub(crate) struct Run {
     usage: Option<Usage>,
     complete: bool,
     model: Option<String>,
+}
+
+/// What checks sentences, and why words alone do where that was not wanted.
+struct Checking {
+    checker: SupportChecker,
+    failure: Option<ModelError>,
 }
 
 /// What a generation came to.
@@ -68,14 +76,18 @@ enum Written {
 
 impl Run {
     pub(crate) fn new(answerer: Answerer, scope: CollectionScope, streamed: bool, events: Events) -> Self {
+        let budget = Arc::new(Budget::new(answerer.config.support_deadline_ms));
         Self {
             answerer,
             scope,
             streamed,
             events,
+            budget,
             claims: Vec::new(),
             dropped: Vec::new(),
             short: None,
+            confidence: None,
+            conflicts: Vec::new(),
             doubtful: Vec::new(),
             warnings: Vec::new(),
             degraded: Vec::new(),
@@ -98,15 +110,23 @@ impl Run {
         if let Some(reason) = strength.refusal(&config.refusal) {
             return self.refuse(start, passages, reason).await;
         }
-        let stage = Instant::now();
-        let usable = self.usable(&passages).await;
+        let usable = Arc::new(self.usable(&passages).await);
         if usable.is_empty() {
             let reason = "every passage found looks as if it were written to mislead a model".to_owned();
             return self.refuse(start, passages, reason).await;
         }
+        let stage = Instant::now();
+        let checking = self.checking().await;
+        let reading = self.read(&request.question, &usable, &checking.checker, strength).await?;
+        self.timings.add("read", stage);
+        if let Some(reason) = self.doubts() {
+            return self.refuse(start, passages, reason).await;
+        }
+        self.tell_conflicts().await;
+        let stage = Instant::now();
         let written = match model {
-            Some(model) => self.write(model, &request.question, &usable).await?,
-            None => self.quote(&request.question, &usable).await,
+            Some(model) => self.write(model, &request.question, &usable, checking, reading).await?,
+            None => self.quote(reading, &usable).await?,
         };
         self.timings.add("generate", stage);
         match written {
@@ -162,7 +182,7 @@ impl Run {
     }
 
     /// The passages to answer from, each with its place; the reader is told of those that look doubtful.
-    async fn usable<'p>(&mut self, passages: &'p [Passage]) -> Vec<(usize, &'p Passage)> {
+    async fn usable(&mut self, passages: &[Passage]) -> Vec<Placed> {
         let exclude = self.answerer.config.injection.exclude;
         for n in self.doubtful.clone() {
             let done =
@@ -171,149 +191,72 @@ impl Run {
             self.warn(Warning { code: "suspicious_passage", message }).await;
         }
         let kept = |place: &usize| !exclude || !self.doubtful.contains(&(place + 1));
-        passages.iter().enumerate().filter(|(place, _)| kept(place)).collect()
+        passages.iter().cloned().enumerate().filter(|(place, _)| kept(place)).collect()
     }
 
-    /// An answer of quoted sentences.
-    async fn quote(&mut self, question: &str, passages: &[(usize, &Passage)]) -> Written {
-        let Quoted { claims, short } = extractive::answer(question, passages, self.answerer.config.sentences);
-        self.short = short;
-        for claim in claims {
-            self.take(claim).await;
-        }
-        Written::Text
-    }
-
-    /// A generated answer; a model that fails before anything was sent is replaced by quotes, if that is allowed.
-    async fn write(
-        &mut self,
-        model: Arc<dyn ChatModel>,
-        question: &str,
-        passages: &[(usize, &Passage)],
-    ) -> Result<Written> {
-        let config = Arc::clone(&self.answerer.config);
-        let budget = config.prompt_tokens.min(room(model.as_ref(), &config));
-        let fitting = prompt::fitting(passages, budget, config.injection.source_share);
-        if fitting.len() < passages.len() {
-            let message = format!("only {} of {} passages fit the prompt", fitting.len(), passages.len());
-            self.warn(Warning { code: "passages_left_out", message }).await;
-        }
-        let shown: Vec<(usize, &Passage)> =
-            passages.iter().copied().filter(|(place, _)| fitting.contains(place)).collect();
-        let error = match self.generate(model.as_ref(), question, &shown).await {
-            Ok(written) => return Ok(written),
-            Err(error) => error,
-        };
-        if !config.fall_back || !self.claims.is_empty() {
-            return Err(error.into());
-        }
-        let reason =
-            format!("the chat model {} failed ({error}); sentences are quoted instead", model.name());
-        tracing::warn!(error = &error as &dyn std::error::Error, "falling back to quoted sentences");
-        self.degraded.push(Degraded { leg: "generate".to_owned(), reason: reason.clone() });
-        self.warn(Warning { code: "fallback", message: reason }).await;
-        (self.usage, self.complete, self.model) = (None, true, None);
-        self.dropped.clear();
-        Ok(self.quote(question, passages).await)
-    }
-
-    async fn generate(
-        &mut self,
-        model: &dyn ChatModel,
-        question: &str,
-        passages: &[(usize, &Passage)],
-    ) -> Result<Written, ModelError> {
-        let config = Arc::clone(&self.answerer.config);
-        let request = ChatRequest {
-            messages: prompt::build(question, passages, &uuid::Uuid::new_v4().simple().to_string()),
-            max_tokens: config.max_tokens,
-            temperature: config.temperature,
-            seed: config.seed,
-            stop: Vec::new(),
-        };
-        let budget = Duration::from_millis(config.generation_deadline_ms);
-        let checker = self.checker().await;
-        let mut generation = Generation::start(model, &request, self.streamed, budget).await?;
-        let (grounds, failure) =
-            Grounds::new(checker, passages, config.min_support, config.unsupported).await;
-        if let Some(error) = failure {
-            self.words_alone(&error);
-        }
-        let mut claims = Claims::default();
-        let mut written = String::new();
-        let (finish, usage) = loop {
-            match generation.next().await? {
-                ChatEvent::Token(text) => {
-                    written.push_str(&text);
-                    for sentence in claims.push(&text) {
-                        self.take_checked(&grounds, &sentence).await;
-                    }
-                }
-                ChatEvent::Done { finish, usage, served_by } => {
-                    self.model = Some(served_by);
-                    break (finish, usage);
-                }
-            }
-        };
-        if let Some(usage) = usage {
-            self.usage = Some(usage);
-            self.events.send(AnswerEvent::Usage(usage)).await;
-        }
-        if written.trim().is_empty() {
-            return Err(ModelError::new(wellspring_models::ErrorKind::Corrupt, "the model's reply is empty"));
-        }
-        if says_no_answer(&written) {
-            return Ok(Written::NoAnswer);
-        }
-        self.complete = finish == FinishReason::Stop;
-        if !self.complete {
-            let why = match finish {
-                FinishReason::Length => "it reached the largest number of tokens",
-                FinishReason::ContentFilter => "its provider withheld the rest",
-                _ => "its provider does not say why",
-            };
-            let message = format!("the generation was cut short: {why}");
-            self.warn(Warning { code: "truncated", message }).await;
-        }
-        for sentence in claims.finish(self.complete) {
-            self.take_checked(&grounds, &sentence).await;
-        }
-        Ok(Written::Text)
-    }
-
-    /// What checks sentences: the configured model where it is there, else words alone, which the answer then says.
-    async fn checker(&mut self) -> SupportChecker {
-        match self.answerer.config.support_model.as_deref().unwrap_or(DEFAULT_SUPPORT_MODEL) {
-            WORDS => SupportChecker::words(),
+    /// What checks sentences: the configured model where it is there, else words alone.
+    async fn checking(&self) -> Checking {
+        let config = &self.answerer.config;
+        match config.support_model.as_deref().unwrap_or(DEFAULT_SUPPORT_MODEL) {
+            WORDS => Checking { checker: SupportChecker::words(), failure: None },
             name => match self.answerer.registry.embedder(name).await {
-                Ok(model) => SupportChecker::new(Some(model)),
-                Err(error) => {
-                    self.words_alone(&error);
-                    SupportChecker::words()
-                }
+                Ok(model) => Checking { checker: SupportChecker::new(Some(model)), failure: None },
+                Err(error) => Checking { checker: SupportChecker::words(), failure: Some(error) },
             },
         }
     }
 
-    fn words_alone(&mut self, error: &ModelError) {
-        tracing::warn!(error = error as &dyn std::error::Error, "claims are checked by their words alone");
-        let reason = format!("claims were compared by their words alone: {error}");
-        self.degraded.push(Degraded { leg: "support".to_owned(), reason });
+    /// Reads the passages, and judges whether they answer the question.
+    async fn read(
+        &mut self,
+        question: &str,
+        usable: &Arc<Vec<Placed>>,
+        checker: &SupportChecker,
+        strength: Strength,
+    ) -> Result<Reading> {
+        let reading = reading::read(question, usable, checker, &self.budget, strength).await?;
+        let (weights, least) = (&self.answerer.weights, self.answerer.config.refusal.min_confidence);
+        let by_model = reading.by_model && checker.model().is_some_and(|name| weights.fits(name));
+        self.confidence = Some(weights.judge(reading.signals, by_model, least));
+        if let Some(pair) = &reading.conflict {
+            let sides = pair.places.iter().zip(&pair.values);
+            let side = |(place, value): (&usize, &String)| {
+                Some(Side::of(reading.candidates.list.get(*place)?, value, usable))
+            };
+            self.conflicts.push(Conflict { sides: sides.filter_map(side).collect() });
+        }
+        Ok(reading)
     }
 
-    async fn take_checked(&mut self, grounds: &Grounds<'_>, sentence: &str) {
-        if says_no_answer(sentence) {
-            return;
+    /// Why the question is refused after reading, or `None` if it is not.
+    fn doubts(&self) -> Option<String> {
+        let Confidence { score, threshold, .. } = self.confidence.as_ref()?;
+        (score < threshold).then(|| {
+            format!(
+                "the passages found are about it, but none seems to answer it: confidence {score:.2} (at least {threshold:.2} needed)"
+            )
+        })
+    }
+
+    async fn tell_conflicts(&mut self) {
+        for conflict in self.conflicts.clone() {
+            let sides: Vec<String> =
+                conflict.sides.iter().map(|side| format!("[{}] says {}", side.n, side.value)).collect();
+            let message = format!("the documents contradict each other: {}", sides.join(", "));
+            self.warn(Warning { code: "conflicting_passages", message }).await;
         }
-        let Checked { claim, decision, warnings } = grounds.check(sentence).await;
-        for warning in warnings {
-            self.warn(warning).await;
+    }
+
+    /// An answer of quoted sentences.
+    async fn quote(&mut self, reading: Reading, passages: &Arc<Vec<Placed>>) -> Result<Written> {
+        let (most, among) = (self.answerer.config.sentences, Arc::clone(passages));
+        let both = reading.conflict.map(|pair| pair.places);
+        let Quoted { claims, short } = blocking(move || reading.candidates.quote(&among, most, both)).await?;
+        self.short = short;
+        for claim in claims {
+            self.take(claim).await;
         }
-        match (claim, decision) {
-            (Some(claim), Decision::Dropped) => self.dropped.push(claim),
-            (Some(claim), Decision::Kept | Decision::Marked) => self.take(claim).await,
-            (None, _) => {}
-        }
+        Ok(Written::Text)
     }
 
     /// Adds a sentence to the answer and sends it with its citations.
@@ -334,88 +277,4 @@ impl Run {
         self.events.send(AnswerEvent::Warning(warning.clone())).await;
         self.warnings.push(warning);
     }
-
-    async fn finish(&mut self, start: Instant, passages: Vec<Passage>) -> Result<Answer> {
-        let claims = std::mem::take(&mut self.claims);
-        let passages = self.recheck(claims, passages).await?;
-        if self.claims.iter().all(|claim| claim.citations.is_empty()) {
-            let reason = "every supporting document was changed or deleted while the answer was made, or none supports it";
-            return Ok(self.assemble(start, REFUSAL.to_owned(), passages, Some(reason.to_owned())));
-        }
-        let text: String = self.claims.iter().map(Claim::shown).collect();
-        Ok(self.assemble(start, text.trim_start().to_owned(), passages, None))
-    }
-
-    async fn refuse(&mut self, start: Instant, passages: Vec<Passage>, reason: String) -> Result<Answer> {
-        let passages = self.recheck(Vec::new(), passages).await?;
-        Ok(self.assemble(start, REFUSAL.to_owned(), passages, Some(reason)))
-    }
-
-    async fn recheck(&mut self, claims: Vec<Claim>, passages: Vec<Passage>) -> Result<Vec<NumberedPassage>> {
-        let stage = Instant::now();
-        let found = passages.len();
-        let Rechecked { claims, passages, warnings } =
-            recheck(&self.answerer.retriever, &self.scope, claims, passages).await?;
-        self.timings.add("recheck", stage);
-        self.claims = claims;
-        if !warnings.is_empty() || passages.len() < found {
-            // A sentence that was left out may still tell of what is gone.
-            self.dropped.clear();
-        }
-        for warning in warnings {
-            self.warn(warning).await;
-        }
-        Ok(passages)
-    }
-
-    fn assemble(
-        &mut self,
-        start: Instant,
-        answer: String,
-        passages: Vec<NumberedPassage>,
-        refused: Option<String>,
-    ) -> Answer {
-        self.timings.0.remove("total");
-        self.timings.add("total", start);
-        let citations = match refused {
-            Some(_) => Vec::new(),
-            None => self.claims.iter().flat_map(|claim| claim.citations.clone()).collect(),
-        };
-        let shown = self.claims.iter().filter(|_| refused.is_none()).map(|claim| {
-            claim.record(if claim.citations.is_empty() { Decision::Marked } else { Decision::Kept })
-        });
-        let claims = shown.chain(self.dropped.iter().map(|claim| claim.record(Decision::Dropped))).collect();
-        Answer {
-            answer,
-            short_answer: self.short.take().filter(|short| {
-                // Only where its sentence is still cited, and so was looked at once more.
-                citations
-                    .iter()
-                    .any(|c: &Citation| c.n == short.n && c.start <= short.start && short.end <= c.end)
-            }),
-            citations,
-            claims,
-            abstained: refused.is_some(),
-            reason: refused,
-            complete: self.complete,
-            passages,
-            usage: self.usage,
-            prompt: self.model.as_ref().map(|_| prompt::version()),
-            model: self.model.clone(),
-            warnings: std::mem::take(&mut self.warnings),
-            degraded: std::mem::take(&mut self.degraded),
-            timings: std::mem::take(&mut self.timings),
-        }
-    }
-}
-
-/// Tokens that the model has left for passages beside the reply and the rest of the prompt.
-fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
-    const INSTRUCTIONS: usize = 600;
-    model.context_tokens().saturating_sub(config.max_tokens as usize + INSTRUCTIONS)
-}
-
-/// Whether a text is only the agreed word for "not in the passages".
-fn says_no_answer(text: &str) -> bool {
-    text.trim().trim_matches(|c: char| matches!(c, '.' | '`' | '*' | '"' | '\'')) == NO_ANSWER
 }

@@ -18,6 +18,8 @@ pub(crate) struct Strength {
     pub(crate) coverage: Option<f64>,
     /// −1–1; `None` when the dense leg did not run.
     pub(crate) cosine: Option<f32>,
+    /// 1 where both legs put the same passage first, 0 where not, ½ where only one leg ran.
+    pub(crate) agreement: f64,
 }
 
 impl Strength {
@@ -34,30 +36,23 @@ impl Strength {
         let best = held.iter().map(|present| rarity.coverage(&wanted, present)).reduce(f64::max);
         let cosine =
             passages.iter().filter_map(|passage| passage.explain.as_ref()?.dense?.score).reduce(f32::max);
-        Self { coverage: best.filter(|_| !wanted.is_empty()), cosine }
+        Self { coverage: best.filter(|_| !wanted.is_empty()), cosine, agreement: agreement(passages) }
     }
 
-    /// Why the question is refused, or `None` if it is not. A signal that is absent does not speak for the question:
-    /// the other decides; with neither, nothing is known against it.
+    /// Why the question is refused, or `None` if it is not: see [`RefusalConfig::is_off_topic`].
     pub(crate) fn refusal(&self, limits: &RefusalConfig) -> Option<String> {
-        let words = self.coverage.map(|coverage| (coverage < limits.min_coverage, coverage));
-        let meaning = self.cosine.map(|cosine| (cosine < limits.min_cosine, cosine));
-        let weak = match (words, meaning) {
-            (None, None) => false,
-            (words, meaning) => words.is_none_or(|(weak, _)| weak) && meaning.is_none_or(|(weak, _)| weak),
-        };
-        if !weak {
+        if !limits.is_off_topic(self.coverage, self.cosine.map(f64::from)) {
             return None;
         }
         let mut found = Vec::new();
-        if let Some((_, coverage)) = words {
+        if let Some(coverage) = self.coverage {
             found.push(format!(
                 "the best passage holds {:.0} % of the question's words by weight (at least {:.0} % needed)",
                 coverage * 100.0,
                 limits.min_coverage * 100.0
             ));
         }
-        if let Some((_, cosine)) = meaning {
+        if let Some(cosine) = self.cosine {
             found.push(format!(
                 "its best similarity is {cosine:.2} (at least {:.2} needed)",
                 limits.min_cosine
@@ -67,14 +62,27 @@ impl Strength {
     }
 }
 
+fn agreement(passages: &[Passage]) -> f64 {
+    let mut both = 0.5;
+    for explain in passages.iter().filter_map(|passage| passage.explain.as_ref()) {
+        let (Some(dense), Some(keyword)) = (explain.dense, explain.keyword) else { continue };
+        if (dense.rank, keyword.rank) == (Some(1), Some(1)) {
+            return 1.0;
+        }
+        both = 0.0;
+    }
+    both
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn both_signals_must_be_weak() {
-        let limits = RefusalConfig { min_coverage: 0.4, min_cosine: 0.3 };
-        let refused = |coverage, cosine| Strength { coverage, cosine }.refusal(&limits).is_some();
+        let limits = RefusalConfig { min_coverage: 0.4, min_cosine: 0.3, ..RefusalConfig::default() };
+        let refused =
+            |coverage, cosine| Strength { coverage, cosine, agreement: 0.5 }.refusal(&limits).is_some();
         assert!(refused(Some(0.1), Some(0.1)));
         assert!(!refused(Some(0.5), Some(0.1)));
         assert!(!refused(Some(0.1), Some(0.5)));

@@ -1,7 +1,8 @@
-//! Is retrieval good, and is it better than before: measured through the same ingest and retrieve code that users run.
+//! Are retrieval and answers good, and are they better than before: measured through the same ingest and retrieve code that users run.
 
 pub mod ablate;
 pub mod agreement;
+pub mod answers;
 pub mod compare;
 pub mod dataset;
 pub mod engine;

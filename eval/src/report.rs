@@ -12,6 +12,7 @@ use crate::kinds::{OfKind, breakdown};
 use crate::metrics::Run;
 use crate::retrieval::RetrievalReport;
 
+mod answers;
 mod html;
 mod markdown;
 mod plots;
@@ -20,6 +21,7 @@ mod risk;
 mod svg;
 mod tables;
 
+pub use answers::answers_html;
 pub use html::html;
 pub use markdown::markdown;
 pub use risk::{Coverage, risk_coverage};

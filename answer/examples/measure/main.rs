@@ -1,19 +1,22 @@
-//! Measures the parts of an answer on public data: `measure support DATASETS`, `measure extractive DATASETS`,
-//! `measure injection DATASETS`.
+//! Measures the parts of an answer on public data: `measure support DATASETS`, `measure injection DATASETS`, `measure thousand
+//! DATASETS`. Quoted answers and refusals are measured by `wellspring eval answers`.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::panic,
     reason = "its figures are its output; the tests' store panics on failure"
 )]
 
-mod extractive;
 mod injection;
 mod logistic;
 mod stats;
-mod support;
+mod thousand;
+mod wice;
 
 #[path = "../../../retrieve/tests/suite/support/mod.rs"]
-mod support_world;
+mod support;
+#[path = "../../tests/suite/trial.rs"]
+mod trial;
 
 use std::path::PathBuf;
 
@@ -23,10 +26,10 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let (what, datasets) = (arguments.next().unwrap_or_default(), arguments.next().map(PathBuf::from));
-    let datasets = datasets.ok_or("usage: measure support|extractive|injection DATASETS")?;
+    let datasets = datasets.ok_or("usage: measure support|injection|thousand DATASETS")?;
     match what.as_str() {
-        "support" => support::measure(&datasets).await,
-        "extractive" => extractive::measure(&datasets).await,
+        "support" => wice::measure(&datasets).await,
+        "thousand" => thousand::measure(&datasets).await,
         "injection" => injection::measure(&datasets),
         other => Err(format!("there is nothing called {other} to measure").into()),
     }

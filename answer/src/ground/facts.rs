@@ -16,6 +16,9 @@ pub(crate) struct Facts {
     pub(crate) dates: Vec<Date>,
     /// Stems of words that look like names, each once.
     pub(crate) names: BTreeSet<String>,
+    /// Stems of single capitalised words that begin a sentence and may be its subject: names, if no text has them in lower
+    /// case (`Weber pays`, but not `Everyone pays` or `Costs are`).
+    pub(crate) openings: BTreeSet<String>,
 }
 
 /// A number by value, or an identifier that holds digits (`v2.3.1`), in lower case.
@@ -70,22 +73,24 @@ impl Facts {
             .collect();
         let (dates, taken) = dates(text, &words);
         let mut numbers = Vec::new();
-        let mut names = BTreeSet::new();
+        let (mut names, mut openings) = (BTreeSet::new(), BTreeSet::new());
         // Every noun is capitalised there.
         let german = is_german(&words);
         for (at, word) in words.iter().enumerate() {
             if taken.contains(&at) {
                 continue;
             }
-            if let Some(number) = number(&word.lower, words.get(at + 1)) {
+            if let Some(number) = number(&word.lower, words.get(at + 1), german) {
                 if !numbers.contains(&number) {
                     numbers.push(number);
                 }
             } else if !german && is_name(text, &words, at) {
                 names.insert(stem(&word.lower));
+            } else if !german && is_opening(&words, at) {
+                openings.insert(stem(&word.lower));
             }
         }
-        Self { numbers, dates, names }
+        Self { numbers, dates, names, openings }
     }
 }
 
@@ -138,17 +143,20 @@ fn is_rounded(value: f64, wanted: f64) -> bool {
     shown.replace('.', "").len() >= 2 && digits >= 2 && same((value * scale).round() / scale, wanted)
 }
 
-/// The number a word stands for, if it is one, times the `million` that follows it.
-fn number(word: &str, next: Option<&Word<'_>>) -> Option<Number> {
+/// The number a word stands for, if it is one, times the `million` that follows it. `1,000` and `1.000.000` are written with
+/// groups of three; a comma before any other number of digits parts decimals (`3,5`). In German a single full stop before
+/// three digits parts a group, too.
+fn number(word: &str, next: Option<&Word<'_>>, german: bool) -> Option<Number> {
     if let Some(value) = number_word(word) {
         return Some(Number::Value(f64::from(value) * factor(next)));
     }
     if !word.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let plain = word.replace([',', '\'', '’'], "");
-    let end = plain.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(plain.len());
-    let (digits, unit) = plain.split_at(end);
+    let end = word
+        .find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | '\'' | '’'))
+        .unwrap_or(word.len());
+    let (digits, unit) = word.split_at(end);
     let own = match unit {
         "k" => Some(1e3),
         "m" | "mn" => Some(1e6),
@@ -156,18 +164,40 @@ fn number(word: &str, next: Option<&Word<'_>>) -> Option<Number> {
         _ if unit.chars().all(char::is_alphabetic) => Some(1.0),
         _ => None,
     };
-    match (digits.parse::<f64>(), own) {
+    match (plain(digits, german).parse::<f64>(), own) {
         (Ok(value), Some(own)) => Some(Number::Value(value * own * factor(next))),
-        _ => Some(Number::Code(plain)),
+        _ => Some(Number::Code(word.replace([',', '\'', '’'], ""))),
+    }
+}
+
+/// The digits with at most one `.`, before the decimals; left as they are where they are no number people write.
+fn plain(digits: &str, german: bool) -> String {
+    let parts = |mark: char| digits.split(mark).collect::<Vec<_>>();
+    let grouped = |parts: &[&str]| {
+        parts.len() > 1 && (1..=3).contains(&parts[0].len()) && parts[1..].iter().all(|part| part.len() == 3)
+    };
+    let digits = digits.replace(['\'', '’'], "");
+    match (digits.contains(','), digits.contains('.')) {
+        (true, true) => match (digits.rfind(','), digits.rfind('.')) {
+            // The last of the two parts the decimals.
+            (Some(comma), Some(stop)) if comma > stop => digits.replace('.', "").replace(',', "."),
+            _ => digits.replace(',', ""),
+        },
+        (true, false) if grouped(&parts(',')) => digits.replace(',', ""),
+        (true, false) if digits.matches(',').count() == 1 => digits.replace(',', "."),
+        (false, true) if grouped(&parts('.')) && (german || digits.matches('.').count() > 1) => {
+            digits.replace('.', "")
+        }
+        _ => digits,
     }
 }
 
 fn factor(next: Option<&Word<'_>>) -> f64 {
     match next.map(|word| word.lower.as_str()) {
-        Some("hundred") => 1e2,
-        Some("thousand") => 1e3,
-        Some("million") => 1e6,
-        Some("billion") => 1e9,
+        Some("hundred" | "hundert") => 1e2,
+        Some("thousand" | "tausend") => 1e3,
+        Some("million" | "millionen") => 1e6,
+        Some("billion" | "milliarde" | "milliarden") => 1e9,
         Some("trillion") => 1e12,
         _ => 1.0,
     }
@@ -188,8 +218,16 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
+/// German months where they are spelled otherwise.
+const GERMAN_MONTHS: [(&str, u32); 7] =
+    [("januar", 1), ("februar", 2), ("märz", 3), ("mai", 5), ("juni", 6), ("juli", 7), ("oktober", 10)];
+
 /// The month a word names, and whether it can only mean a month.
 fn month(word: &str) -> Option<(u32, bool)> {
+    let german = GERMAN_MONTHS.iter().find(|(name, _)| *name == word).map(|(_, month)| *month);
+    if let Some(month) = german.or((word == "dezember").then_some(12)) {
+        return Some((month, true));
+    }
     let place = MONTHS.iter().position(|month| {
         *month == word
             || (word.len() == 3 && month.starts_with(word))
@@ -208,6 +246,11 @@ fn dates(text: &str, words: &[Word<'_>]) -> (Vec<Date>, BTreeSet<usize>) {
     };
     for at in 0..words.len() {
         if taken.contains(&at) {
+            continue;
+        }
+        if let Some(date) = dotted(&words[at].lower) {
+            dates.push(date);
+            taken.insert(at);
             continue;
         }
         if let (Some(year), Some(month), Some(day)) =
@@ -241,6 +284,22 @@ fn dates(text: &str, words: &[Word<'_>]) -> (Vec<Date>, BTreeSet<usize>) {
     (dates, taken)
 }
 
+/// `02.11.2004`: day, month and year, as it is always read. (`02/11/2004` means two days, so its parts stay numbers.)
+fn dotted(word: &str) -> Option<Date> {
+    let mut parts = word.split('.');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let within = |part: &str, low: u32, high: u32, most: usize| -> Option<u32> {
+        let digits = (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse().ok().filter(|value| digits && (low..=high).contains(value))
+    };
+    let date = Date {
+        day: Some(within(day, 1, 31, 2)?),
+        month: within(month, 1, 12, 2)?,
+        year: Some(within(year, 1000, 2999, 4)?),
+    };
+    parts.next().is_none().then_some(date)
+}
+
 /// Whether the words read as German rather than English, by the commonest of each.
 fn is_german(words: &[Word<'_>]) -> bool {
     const GERMAN: [&str; 16] = [
@@ -271,6 +330,26 @@ fn is_name(text: &str, words: &[Word<'_>], at: usize) -> bool {
     !begins || inside() || followed()
 }
 
+/// A capitalised word at the beginning of a sentence that may be the name of somebody or something: no usual ending of
+/// nouns and adverbs, and what follows is a verb in the third person.
+fn is_opening(words: &[Word<'_>], at: usize) -> bool {
+    const VERBS: [&str; 16] = [
+        "is", "was", "has", "had", "will", "can", "could", "would", "may", "must", "should", "did", "became",
+        "won", "led", "said",
+    ];
+    const COMMON: [&str; 11] =
+        ["s", "ly", "ing", "ion", "ment", "ness", "ity", "one", "body", "thing", "ance"];
+    let word = &words[at];
+    let capital = word.text.starts_with(char::is_uppercase) && !is_function_word(&word.lower);
+    let common = word.lower.chars().count() < 3 || COMMON.iter().any(|end| word.lower.ends_with(end));
+    let verb = words.get(at + 1).is_some_and(|next| {
+        let third = next.lower.len() > 3 && next.lower.ends_with('s') && !next.lower.ends_with("ss");
+        let past = next.lower.len() > 4 && next.lower.ends_with("ed");
+        next.text == next.lower && (VERBS.contains(&next.lower.as_str()) || third || past)
+    });
+    capital && !common && verb
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +372,10 @@ mod tests {
             ("3.5 million", "3,482,911"),
             ("the 2nd", "2"),
             ("50 MB", "50MB"),
+            ("3,5 %", "3.5 %"),
+            ("1.234,5", "1,234.5"),
+            ("1.000.000", "1 million"),
+            ("12'500", "12,500"),
         ] {
             assert!(holds_number(&[facts(source)], &value(claim)), "{claim} {source}");
         }
@@ -303,6 +386,8 @@ mod tests {
             ("v1.2.3", "v1.2.4"),
             ("in 2010", "2012"),
             ("1,500", "1,462"),
+            ("3,5 %", "35 %"),
+            ("3.500", "3,500"),
         ] {
             assert!(!holds_number(&[facts(source)], &value(claim)), "{claim} {source}");
         }
@@ -317,12 +402,17 @@ mod tests {
             ("in November 2004", "2 Nov 2004"),
             ("on the 2nd of May 2020", "2020-05-02"),
             ("November 2, 2004", "On November 2 of the year 2004"),
+            ("02.11.2004", "November 2, 2004"),
+            ("am 2. Oktober 2004", "2.10.2004"),
         ] {
             assert!(holds_date(&[facts(source)], &date(claim)), "{claim} {source}");
         }
-        for (claim, source) in
-            [("2 November 2004", "3 November 2004"), ("May 2020", "May 2021"), ("June 2020", "2020")]
-        {
+        for (claim, source) in [
+            ("2 November 2004", "3 November 2004"),
+            ("May 2020", "May 2021"),
+            ("June 2020", "2020"),
+            ("02.11.2004", "11.02.2004"),
+        ] {
             assert!(!holds_date(&[facts(source)], &date(claim)), "{claim} {source}");
         }
         assert!(facts("They may march").dates.is_empty());
@@ -335,6 +425,11 @@ mod tests {
         assert_eq!(names("Leave in Ostermere is long. Costs are paid by Weber."), "ostermer weber");
         assert_eq!(names("Ada Byron leads NATO"), "ada byron nato");
         assert_eq!(names("The company owns it"), "");
+        let openings = |text: &str| facts(text).openings.into_iter().collect::<Vec<_>>().join(" ");
+        assert_eq!(openings("Weber pays the costs. Miller was here."), "miller weber");
+        assert_eq!(openings("Everyone has leave. Costs are paid. Unused leave expires. Leave ends."), "leav");
+        let german = facts("Der Preis ist 1.250 Euro und die Menge 3,5 Liter").numbers;
+        assert_eq!(german, [Number::Value(1250.0), Number::Value(3.5)]);
         assert_eq!(names("Im Handbuch ist der Urlaub von der Leitung geregelt"), "", "nouns are no names");
     }
 }

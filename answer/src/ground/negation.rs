@@ -27,7 +27,7 @@ pub(crate) fn denied(text: &str) -> BTreeSet<String> {
         }
         end = start + word.len();
         let lower = word.to_lowercase();
-        if NEGATORS.contains(&lower.as_str()) || lower.ends_with("n't") || lower.ends_with("n’t") {
+        if is_negator(&lower) {
             left = REACH;
         } else if left > 0 && !is_function_word(&lower) {
             denied.insert(stem(&lower));
@@ -35,6 +35,15 @@ pub(crate) fn denied(text: &str) -> BTreeSet<String> {
         }
     }
     denied
+}
+
+/// Whether `text` holds a word that denies.
+pub(crate) fn denies(text: &str) -> bool {
+    word_places(text).any(|(_, word)| is_negator(&word.to_lowercase()))
+}
+
+fn is_negator(lower: &str) -> bool {
+    NEGATORS.contains(&lower) || lower.ends_with("n't") || lower.ends_with("n’t")
 }
 
 #[cfg(test)]

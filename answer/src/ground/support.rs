@@ -4,7 +4,7 @@
 //! claim's content words are matched (see `align`; by weighted coverage where no model gives token vectors), and how
 //! many of its numbers and dates, and of its names, stand in none of them. Numbers, dates, names and denied words are
 //! also compared exactly: each one missing is a [`Finding`], and a claim with a finding is not supported, whatever its
-//! score. Weights and figures: `docs/measurements.md`, from `make measure-support`.
+//! score. Weights and figures: `docs/measurements.md`, from `make measure-answers`.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use wellspring_models::text::word_places;
-use wellspring_models::{Embedder, Result, TextKind, TokenVectors};
+use wellspring_models::{Embedder, ErrorKind, ModelError, Result, TextKind, TokenVectors};
 
 use super::align;
 use super::facts::{Facts, holds_date, holds_number};
@@ -85,11 +85,16 @@ struct Sentence {
     tokens: Mutex<Option<Arc<TokenVectors>>>,
 }
 
-/// Sentences prepared for checking many claims.
+/// Sentences prepared for checking many claims. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Evidence(Arc<Prepared>);
+
 #[derive(Debug)]
-pub struct Evidence {
+struct Prepared {
     sentences: Vec<Sentence>,
     rarity: Rarity,
+    /// Stems of all words that stand in lower case in any sentence.
+    common: HashSet<String>,
 }
 
 /// Checks claims, with the token vectors of a local model where there is one.
@@ -109,30 +114,40 @@ impl SupportChecker {
         Self { model: None }
     }
 
+    /// The model's name; `None` where words alone are compared.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_ref().map(|model| model.info().name.as_str())
+    }
+
+    /// The vectors of a text's tokens; `None` without a model.
+    pub(crate) async fn token_vectors(&self, text: &str) -> Result<Option<TokenVectors>> {
+        match self.model.as_ref().and_then(|model| model.tokens()) {
+            Some(model) => Ok(model.embed_tokens(&[text]).await?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// The cosine (−1 to 1) of a question with each of the texts, in their order; `None` without a model.
+    pub(crate) async fn cosines(&self, question: &str, texts: &[&str]) -> Result<Option<Vec<f64>>> {
+        let Some(model) = &self.model else { return Ok(None) };
+        let Some(question) = model.embed(TextKind::Query, &[question]).await?.pop() else { return Ok(None) };
+        let embedded = model.embed(TextKind::Passage, texts).await?;
+        let cosine =
+            |other: &[f32]| question.vector.iter().zip(other).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        Ok(Some(embedded.iter().map(|text| cosine(&text.vector)).collect()))
+    }
+
     /// Prepares sentences; their places are those of the slice. Embeds each once.
     pub async fn prepare(&self, sentences: &[&str]) -> Result<Evidence> {
-        let mut evidence = self.prepare_words(sentences);
+        let owned: Vec<String> = sentences.iter().map(|text| (*text).to_owned()).collect();
+        let mut prepared = blocking(move || Prepared::new(owned)).await?;
         if let Some(model) = &self.model {
             let embedded = model.embed(TextKind::Passage, sentences).await?;
-            for (sentence, embedding) in evidence.sentences.iter_mut().zip(embedded) {
+            for (sentence, embedding) in prepared.sentences.iter_mut().zip(embedded) {
                 sentence.vector = Some(embedding.vector);
             }
         }
-        Ok(evidence)
-    }
-
-    /// Prepares sentences for comparing words.
-    pub(crate) fn prepare_words(&self, sentences: &[&str]) -> Evidence {
-        let rarity = Rarity::among(sentences.iter().copied());
-        let sentences = sentences.iter().map(|text| Sentence {
-            text: (*text).to_owned(),
-            terms: terms(text),
-            facts: Facts::of(text),
-            denied: denied(text),
-            vector: None,
-            tokens: Mutex::default(),
-        });
-        Evidence { sentences: sentences.collect(), rarity }
+        Ok(Evidence(Arc::new(prepared)))
     }
 
     /// The places of the sentences among `among` (all, if `None`) by how well they fit the claim, best first: coverage
@@ -149,36 +164,34 @@ impl SupportChecker {
             }
             None => None,
         };
-        Ok(fit(claim, vector.as_deref(), evidence, among))
-    }
-
-    /// [`Self::rank`] by words alone.
-    pub(crate) fn rank_words(
-        &self,
-        claim: &str,
-        evidence: &Evidence,
-        among: Option<&[usize]>,
-    ) -> Vec<(usize, f64)> {
-        fit(claim, None, evidence, among)
+        let (prepared, claim, among) =
+            (Arc::clone(&evidence.0), claim.to_owned(), among.map(<[usize]>::to_vec));
+        blocking(move || fit(&claim, vector.as_deref(), &prepared, among.as_deref())).await
     }
 
     /// How well the sentences among `among` (all, if `None`) support the claim. Without sentences, or for a claim without
     /// content words, the score is that of a claim none of whose words is matched.
     pub async fn check(&self, claim: &str, evidence: &Evidence, among: Option<&[usize]>) -> Result<Support> {
         let ranked = self.rank(claim, evidence, among).await?;
-        let compared = Compared::new(claim, evidence, &ranked);
-        let similarities = self.align(claim, &compared, evidence).await?;
-        Ok(compared.support(claim, evidence, similarities))
+        let (prepared, text) = (Arc::clone(&evidence.0), claim.to_owned());
+        let compared = blocking(move || Compared::new(&text, &prepared, &ranked)).await?;
+        let tokens = self.tokens(claim, &compared, &evidence.0).await?;
+        let (prepared, text) = (Arc::clone(&evidence.0), claim.to_owned());
+        blocking(move || {
+            let spans: Vec<Range<usize>> = compared.words.iter().map(|(span, _)| span.clone()).collect();
+            let similarities = tokens.map(|(claim, chosen)| align::words(&claim, &spans, &chosen));
+            compared.support(&text, &prepared, similarities)
+        })
+        .await
     }
 
-    /// [`Self::check`] by words alone.
-    pub(crate) fn check_words(&self, claim: &str, evidence: &Evidence, among: Option<&[usize]>) -> Support {
-        let ranked = fit(claim, None, evidence, among);
-        Compared::new(claim, evidence, &ranked).support(claim, evidence, None)
-    }
-
-    /// The similarity of each word with its best match in the chosen sentences.
-    async fn align(&self, claim: &str, compared: &Compared, evidence: &Evidence) -> Result<Option<Vec<f64>>> {
+    /// The claim's token vectors and those of the sentences it is compared with; each sentence's are made once.
+    async fn tokens(
+        &self,
+        claim: &str,
+        compared: &Compared,
+        evidence: &Prepared,
+    ) -> Result<Option<(TokenVectors, Vec<Arc<TokenVectors>>)>> {
         let Some(model) = self.model.as_ref().and_then(|model| model.tokens()) else { return Ok(None) };
         let kept = |place: &usize| {
             let tokens = &evidence.sentences[*place].tokens;
@@ -193,19 +206,43 @@ impl SupportChecker {
             let slot = &evidence.sentences[place].tokens;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tokens));
         }
-        let tokens: Vec<Arc<TokenVectors>> = compared.chosen.iter().filter_map(kept).collect();
-        let spans: Vec<Range<usize>> = compared.words.iter().map(|(span, _)| span.clone()).collect();
-        // Some millions of multiplications: too long for a thread that serves requests.
-        let aligned = tokio::task::spawn_blocking(move || align::words(&claim, &spans, &tokens)).await;
-        Ok(aligned.ok())
+        Ok(Some((claim, compared.chosen.iter().filter_map(kept).collect())))
     }
+}
+
+/// Runs work of more than half a millisecond where it holds up no request.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        ModelError::new(ErrorKind::Internal, "comparing a text with its evidence failed").with_source(error)
+    })
+}
+
+impl Prepared {
+    fn new(texts: Vec<String>) -> Self {
+        let rarity = Rarity::among(texts.iter().map(String::as_str));
+        let common = texts.iter().flat_map(|text| lower_case(text)).collect();
+        let sentences = texts.into_iter().map(|text| Sentence {
+            terms: terms(&text),
+            facts: Facts::of(&text),
+            denied: denied(&text),
+            vector: None,
+            tokens: Mutex::default(),
+            text,
+        });
+        Self { sentences: sentences.collect(), rarity, common }
+    }
+}
+
+/// Stems of the words that stand in lower case.
+fn lower_case(text: &str) -> impl Iterator<Item = String> {
+    word_places(text).filter(|(_, word)| word.starts_with(char::is_lowercase)).map(|(_, word)| stem(word))
 }
 
 /// The places by coverage plus cosine, best first, the earlier of equals.
 fn fit(
     claim: &str,
     vector: Option<&[f32]>,
-    evidence: &Evidence,
+    evidence: &Prepared,
     among: Option<&[usize]>,
 ) -> Vec<(usize, f64)> {
     let wanted = terms(claim);
@@ -240,7 +277,7 @@ struct Compared {
 }
 
 impl Compared {
-    fn new(claim: &str, evidence: &Evidence, ranked: &[(usize, f64)]) -> Self {
+    fn new(claim: &str, evidence: &Prepared, ranked: &[(usize, f64)]) -> Self {
         let wanted = terms(claim);
         let chosen = choose(ranked, &wanted, evidence);
         let held: HashSet<String> =
@@ -252,7 +289,7 @@ impl Compared {
         Self { coverage: evidence.rarity.coverage(&wanted, &held), words: words.collect(), chosen, held }
     }
 
-    fn support(self, claim: &str, evidence: &Evidence, similarities: Option<Vec<f64>>) -> Support {
+    fn support(self, claim: &str, evidence: &Prepared, similarities: Option<Vec<f64>>) -> Support {
         let similar = |name: &str| {
             let Some(similarities) = &similarities else { return false };
             let mut words = self.words.iter().zip(similarities);
@@ -276,7 +313,7 @@ impl Compared {
 }
 
 /// The [`BEST`] sentences by fit, then those that each add most of the claim's weight to what is covered.
-fn choose(ranked: &[(usize, f64)], wanted: &HashSet<String>, evidence: &Evidence) -> Vec<usize> {
+fn choose(ranked: &[(usize, f64)], wanted: &HashSet<String>, evidence: &Prepared) -> Vec<usize> {
     let mut chosen: Vec<usize> = ranked.iter().take(BEST).map(|(place, _)| *place).collect();
     let mut covered: HashSet<String> = HashSet::new();
     for _ in 0..MOST - BEST {
@@ -303,7 +340,7 @@ fn choose(ranked: &[(usize, f64)], wanted: &HashSet<String>, evidence: &Evidence
 
 fn findings(
     claim: &str,
-    evidence: &Evidence,
+    evidence: &Prepared,
     chosen: &[usize],
     held: &HashSet<String>,
     similar: impl Fn(&str) -> bool,
@@ -315,7 +352,10 @@ fn findings(
     found.extend(numbers.map(|number| Finding::Number(number.to_string())));
     let dates = own.dates.iter().filter(|date| !holds_date(&facts, date));
     found.extend(dates.map(|date| Finding::Date(date.to_string())));
-    let names = own.names.iter().filter(|name| !held.contains(*name) && !similar(name));
+    // What the documents write in lower case is no name, wherever in a sentence the claim puts it.
+    let openings = own.openings.iter().filter(|name| !evidence.common.contains(*name));
+    let named: BTreeSet<&String> = own.names.iter().chain(openings).collect();
+    let names = named.into_iter().filter(|name| !held.contains(*name) && !similar(name));
     found.extend(names.map(|name| Finding::Name(name.clone())));
     if let Some(&best) = chosen.first() {
         let (claim, best) = ((terms(claim), denied(claim)), &evidence.sentences[best]);

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use crate::support::{Text, World};
+use wellspring_answer::config::WORDS;
 use wellspring_answer::{Answer, AnswerConfig, AnswerRequest, Answerer, EXTRACTIVE, ErrorKind};
 use wellspring_retrieve::RetrieveConfig;
 
@@ -29,8 +30,13 @@ async fn handbook() -> World {
     world
 }
 
+/// Read by words alone: no model is loaded for every world.
+fn words() -> AnswerConfig {
+    AnswerConfig { support_model: Some(WORDS.to_owned()), ..AnswerConfig::default() }
+}
+
 async fn ask(world: &World, question: &str) -> Answer {
-    answerer(world, AnswerConfig::default()).answer(&world.scope, AnswerRequest::new(question)).await.unwrap()
+    answerer(world, words()).answer(&world.scope, AnswerRequest::new(question)).await.unwrap()
 }
 
 #[tokio::test]
@@ -111,12 +117,12 @@ async fn weak_retrieval_is_refused_with_the_reason_and_what_was_found() {
 #[tokio::test]
 async fn thresholds_can_be_set() {
     let world = handbook().await;
-    let mut config = AnswerConfig::default();
+    let mut config = words();
     config.refusal.min_coverage = 0.0;
     let answer =
         answerer(&world, config).answer(&world.scope, AnswerRequest::new("Which moons orbit Jupiter?")).await;
     assert!(!answer.unwrap().abstained);
-    let one = AnswerConfig { sentences: 1, ..AnswerConfig::default() };
+    let one = AnswerConfig { sentences: 1, ..words() };
     let question = AnswerRequest::new("paid leave days and travel costs");
     let answer = answerer(&world, one).answer(&world.scope, question).await.unwrap();
     assert_eq!(answer.citations.len(), 1);
@@ -127,7 +133,7 @@ async fn what_the_asker_may_not_see_is_not_quoted() {
     let world = World::new().await;
     let text = "The merger with Crane is planned for May.";
     world.put(Text { id: "secret", text, acl: Some(&["group:board"]), ..Text::default() }).await;
-    let answerer = answerer(&world, AnswerConfig::default());
+    let answerer = answerer(&world, words());
     let question = || AnswerRequest::new("When is the merger with Crane planned?");
     let board = world.seen_by(&["group:board"]).await;
     assert!(!answerer.answer(&board, question()).await.unwrap().abstained);
@@ -140,7 +146,7 @@ async fn what_the_asker_may_not_see_is_not_quoted() {
 #[tokio::test]
 async fn bad_requests_are_refused_as_such() {
     let world = handbook().await;
-    let answerer = answerer(&world, AnswerConfig::default());
+    let answerer = answerer(&world, words());
     for request in [
         AnswerRequest::new(" "),
         AnswerRequest { k: Some(0), ..AnswerRequest::new("leave") },
@@ -168,13 +174,13 @@ async fn the_answer_keeps_its_shape() {
     };
     assert_eq!(
         fields(&json),
-        "abstained answer citations claims complete degraded model passages prompt reason short_answer timings usage warnings"
+        "abstained answer citations claims complete confidence conflicts degraded model passages prompt reason short_answer timings usage warnings"
     );
     assert_eq!(
         fields(&json["citations"][0]),
         "chunk_id claim document_id end n page quote source start support title version"
     );
-    assert_eq!(fields(&json["claims"][0]), "citations decision findings support text");
+    assert_eq!(fields(&json["claims"][0]), "citations decision findings rank support text");
     assert_eq!(
         (&json["claims"][0]["decision"], &json["claims"][0]["support"]),
         (&"kept".into(), &1.0.into())

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use crate::support::{Text, World};
 use serde_json::Value;
+use wellspring_answer::config::WORDS;
 use wellspring_answer::{AnswerConfig, AnswerRequest, Answerer, EXTRACTIVE, RefusalConfig};
 use wellspring_retrieve::{Mode, RetrieveConfig};
 
@@ -36,8 +37,13 @@ async fn quoted_sentences_hold_the_answer() {
     let mut rates = Vec::new();
     for sentences in [1, 2, 3] {
         // Words alone: no model is needed, and nothing is refused, so that every question counts.
-        let refusal = RefusalConfig { min_coverage: 0.0, min_cosine: -1.0 };
-        let config = AnswerConfig { sentences, refusal, ..AnswerConfig::default() };
+        let refusal = RefusalConfig { min_coverage: 0.0, min_cosine: -1.0, min_confidence: Some(0.0) };
+        let config = AnswerConfig {
+            sentences,
+            refusal,
+            support_model: Some(WORDS.to_owned()),
+            ..AnswerConfig::default()
+        };
         let retriever = world.retriever(RetrieveConfig { deadline_ms: 60_000, ..RetrieveConfig::default() });
         let answerer = Answerer::new(retriever, Arc::clone(&world.registry), config).unwrap();
         let (mut hits, mut quoted) = (0, 0);

@@ -1,4 +1,4 @@
-//! `wellspring eval`: retrieval measured alone, without any chat model.
+//! `wellspring eval`: retrieval and quoted answers measured, without any chat model.
 
 use clap::Subcommand;
 
@@ -7,6 +7,7 @@ use crate::output::Outcome;
 
 mod ablate;
 mod agreement;
+mod answers;
 mod bench;
 mod compare;
 mod gate;
@@ -26,6 +27,8 @@ mod tune;
 pub(crate) enum Eval {
     /// Index a dataset, ask its queries, and score the rankings
     Retrieval(Box<retrieval::Retrieval>),
+    /// Ask a dataset's questions: do quoted answers hold the answer, are unanswerable questions refused?
+    Answers(Box<answers::Answers>),
     /// Score a run file that any system wrote
     Score(score::Score),
     /// Compare run files with each other: tests, intervals, effect sizes, and the queries that moved
@@ -53,6 +56,7 @@ impl Eval {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<Outcome> {
         match self {
             Self::Retrieval(retrieval) => retrieval.run(global).await,
+            Self::Answers(answers) => Box::pin(answers.run(global)).await,
             Self::Score(score) => score.run(),
             Self::Compare(compare) => compare.run(),
             Self::Gate(gate) => Box::pin(gate.run(global)).await,

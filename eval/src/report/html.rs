@@ -4,7 +4,7 @@ use super::svg::escape;
 use super::{Evaluation, SetReport, plots, policy, tables};
 use crate::error::{ErrorKind, EvalError, Result};
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The page. Everything that came from a dataset or a run is escaped; the policy in its head forbids scripts and loading,
 /// and allows this one style sheet by its hash.
@@ -42,7 +42,7 @@ pub fn html(evaluation: &Evaluation) -> Result<String> {
     ))
 }
 
-fn figure(svg: &str, caption: &str) -> String {
+pub(super) fn figure(svg: &str, caption: &str) -> String {
     format!("<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption))
 }
 

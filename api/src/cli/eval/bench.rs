@@ -8,6 +8,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::json;
 use tokio::sync::Mutex;
+use wellspring_answer::{AnswerConfig, Answerer};
 use wellspring_eval::dataset::{Dataset, Documents};
 use wellspring_eval::engine::{Engine, EngineFactory, Switches};
 use wellspring_eval::error::EvalError;
@@ -146,6 +147,20 @@ impl Bench {
             (None, "default") => registry.chat(None)?,
             (None, name) => registry.chat(Some(name))?,
         })
+    }
+
+    /// What answers questions over an engine's collection, with `[answer]` of the configuration changed by `change`.
+    pub(super) async fn answerer(
+        &self,
+        engine: &Engine,
+        switches: &Switches,
+        change: impl FnOnce(&mut AnswerConfig),
+    ) -> anyhow::Result<Answerer> {
+        let mut config = self.configuration(switches)?.answer;
+        change(&mut config);
+        let opened = self.opened.lock().await;
+        let app = &opened.as_ref().context("an engine is made before it answers")?.app;
+        Ok(Answerer::new(Arc::clone(&engine.retriever), Arc::clone(&app.registry), config)?)
     }
 
     async fn make(&self, dataset: &Dataset, switches: &Switches) -> anyhow::Result<Engine> {

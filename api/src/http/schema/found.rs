@@ -226,6 +226,11 @@ pub(crate) struct Answer {
     /// The few words that answer a question for a number, a date or a name, where quoted sentences have them.
     #[schema(required)]
     short_answer: Option<ShortAnswer>,
+    /// Whether the passages answer the question, as far as can be told without a chat model; null where nothing was read.
+    #[schema(required)]
+    confidence: Option<Confidence>,
+    /// Sentences of the passages that give different answers; a warning says so, too.
+    conflicts: Vec<Conflict>,
     /// Whether this is a refusal.
     abstained: bool,
     /// Why it is a refusal.
@@ -250,6 +255,42 @@ pub(crate) struct Answer {
     degraded: Vec<Degraded>,
     /// Milliseconds per stage, and `total`.
     timings: BTreeMap<String, f64>,
+}
+
+/// Whether the passages answer the question.
+#[derive(ToSchema)]
+pub(crate) struct Confidence {
+    /// 0-1: the share of questions with such signals that could be answered, among those the weights were fitted on.
+    score: f64,
+    /// Below it the question is refused.
+    threshold: f64,
+    /// `model` where a local model read the sentences, `words` where words alone were compared.
+    read_by: String,
+    /// What the score is made of, by name; null for what was not measured.
+    signals: BTreeMap<String, Option<f64>>,
+}
+
+/// Two sentences that give different answers to the question.
+#[derive(ToSchema)]
+pub(crate) struct Conflict {
+    /// Two, the one that fits the question better first.
+    sides: Vec<ConflictSide>,
+}
+
+/// One side of a contradiction.
+#[derive(ToSchema)]
+pub(crate) struct ConflictSide {
+    /// The passage's number.
+    n: u64,
+    chunk_id: String,
+    /// First byte of the sentence in the stored text.
+    start: u64,
+    /// One past its last byte.
+    end: u64,
+    /// The stored text from `start` to `end`.
+    quote: String,
+    /// What it says that the other side does not.
+    value: String,
 }
 
 /// A checked citation.
@@ -291,6 +332,9 @@ pub(crate) struct CheckedClaim {
     findings: Vec<Finding>,
     /// Numbers of the passages it is kept for.
     citations: Vec<u64>,
+    /// Of a quoted sentence its place by how well it fits the question, from 1; null for a generated one.
+    #[schema(required)]
+    rank: Option<u64>,
 }
 
 /// A few words of the stored text, inside one of the citations.
