@@ -295,7 +295,7 @@ pub(crate) async fn run(
     let asked: Vec<String> = documents.iter().flat_map(|(_, text)| quotable(text)).collect();
     for number in 0..2 * each {
         let question = question(&asked[random.below(asked.len())]);
-        let quoted = number % 2 == 0;
+        let quoted = number.is_multiple_of(2);
         let model = quoted.then(|| EXTRACTIVE.to_owned());
         let request = AnswerRequest { model, ..AnswerRequest::new(question) };
         let mut gone = None;

@@ -70,7 +70,7 @@ pub fn questions(folder: &Path) -> Result<Vec<Question>> {
             return Err(invalid(format!("line {number}: an answerable question without `metadata.answers`")));
         }
         let place = articles.binary_search(&article(&line)).unwrap_or(0);
-        let half = if place % 2 == 0 { Half::Fit } else { Half::Report };
+        let half = if place.is_multiple_of(2) { Half::Fit } else { Half::Report };
         let gold = line.metadata.answers.into_iter().filter(|answer| !answer.trim().is_empty()).collect();
         questions.push(Question { id: line.id, text: line.text, answerable, gold, half });
     }

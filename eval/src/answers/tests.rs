@@ -11,10 +11,10 @@ fn asked(number: usize, half: Half, answerable: bool, signals: Signals) -> Asked
         answerable,
         confidence: signals.coverage,
         refused: signals.coverage < 0.3,
-        first: answerable && number % 2 == 0,
+        first: answerable && number.is_multiple_of(2),
         any: answerable,
         sentences: 2,
-        short_f1: (number % 4 == 0).then_some(0.5),
+        short_f1: (number.is_multiple_of(4)).then_some(0.5),
         baseline: false,
         baseline_overlap: 0.5,
         conflict: false,
@@ -26,7 +26,7 @@ fn many() -> Vec<Asked> {
     let mut seeded = Seeded::new(5);
     (0..400)
         .map(|number| {
-            let answerable = number % 2 == 0;
+            let answerable = number.is_multiple_of(2);
             let chance = seeded.below(100) as f64 / 100.0;
             let coverage = if answerable { 0.3 + 0.7 * chance } else { 0.7 * chance };
             let names = f64::from(u8::from(!answerable && seeded.below(3) == 0));
