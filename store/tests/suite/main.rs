@@ -11,7 +11,6 @@
 
 mod blobs_local;
 mod catalog_file;
-mod catalog_plans;
 mod catalog_sqlite;
 mod catalog_throughput;
 mod contract;

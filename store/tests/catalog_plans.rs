@@ -1,12 +1,24 @@
 //! No statement that runs while serving or ingesting reads a whole table.
 //!
-//! Every statement that the catalog really runs is caught in the log and explained by SQLite.
+//! Every statement that the catalog really runs is caught in the log and explained by SQLite. A program of its own: the
+//! log is the process's, and other tests would write into it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that panics has said what it had to say, also outside the test functions themselves"
+)]
+
+#[allow(dead_code, reason = "only the catalog's part is run here")]
+#[path = "suite/contract/mod.rs"]
+mod contract;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use crate::contract::catalog as contract;
-use crate::contract::fixture::Fixture;
+use contract::catalog;
+use contract::fixture::Fixture;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -74,12 +86,12 @@ async fn nothing_scans_a_table_that_grows() {
             number += 1;
             let clock = TestClock::at(1_772_366_400_000_000);
             let path = folder.path().join(format!("{number}.db"));
-            let catalog = SqliteCatalog::open(&path, Arc::new(clock.clone())).await.unwrap();
-            contract::$rule(&Fixture { catalog: Arc::new(catalog), clock }).await;
+            let opened = SqliteCatalog::open(&path, Arc::new(clock.clone())).await.unwrap();
+            catalog::$rule(&Fixture { catalog: Arc::new(opened), clock }).await;
         )+};
     }
     // Everything but `check`, which is meant to read all there is.
-    contract::rules!(run);
+    catalog::rules!(run);
 
     let mut connection =
         SqliteConnection::connect(&format!("sqlite://{}", folder.path().join("1.db").display()))
