@@ -19,12 +19,15 @@ mod doctor;
 mod document;
 mod eval;
 mod ingest;
+mod init;
 mod job;
+mod manual;
 mod models;
 mod query;
 mod search;
 mod serve;
 mod verify;
+mod welcome;
 
 /// Documents in; passages and cited answers out.
 #[derive(Debug, Parser)]
@@ -32,8 +35,9 @@ mod verify;
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Without one, what to do next is said.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 /// Where the data and the configuration are.
@@ -83,9 +87,15 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     /// Say what is missing on this machine and how to get it
     Doctor(doctor::Doctor),
-    /// Show the configuration in force, secrets hidden
+    /// Write a configuration file to start from
+    Init(init::Init),
+    /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print completions for a shell: source <(wellspring completions bash)
+    Completions(manual::Completions),
+    /// Write the manual pages, one per command
+    Man(manual::Man),
     /// Read documents handed over on standard input (started by the server itself)
     #[command(hide = true)]
     ExtractChild,
@@ -94,8 +104,29 @@ pub(crate) enum Command {
 /// `config …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Print it as TOML
+    /// Print the one in force as TOML, secrets hidden
     Show,
+    /// Say whether a file can be used: unknown keys, wrong types, values out of range
+    Check {
+        /// The file [default: the one that --config names]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+impl ConfigCommand {
+    fn run(self, global: &Global, config: &Config) -> anyhow::Result<Outcome> {
+        let printer = Printer { json: false };
+        match self {
+            Self::Show => printer.line(toml::to_string_pretty(config)?)?,
+            Self::Check { file } => {
+                let file = file.or_else(|| global.config.clone()).context("name a configuration file")?;
+                config::load(Some(&file), [])?;
+                printer.line(format_args!("{} can be used", file.display()))?;
+            }
+        }
+        Ok(Outcome::Good)
+    }
 }
 
 /// `-c COLLECTION`, for every command about one.
@@ -151,7 +182,15 @@ pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let Arguments { global, command } = arguments;
+    // What needs no configuration also helps where that is broken.
+    let command = match command {
+        Some(Command::Init(init)) => return init.run(),
+        Some(Command::Completions(completions)) => return completions.run(),
+        Some(Command::Man(man)) => return man.run(),
+        command => command,
+    };
     let config = config::load(global.config.as_deref(), variables())?;
+    let Some(command) = command else { return welcome::run(&global, &config) };
     let fallback = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
     telemetry::start_logging(&config.telemetry, fallback)?;
     arm_fault_point()?;
@@ -201,10 +240,9 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Doctor(doctor) => Box::pin(doctor.run(global, config)).await,
-        Command::Config(ConfigCommand::Show) => {
-            Printer { json: false }.line(toml::to_string_pretty(&config)?)?;
-            Ok(Outcome::Good)
+        Command::Config(command) => command.run(global, &config),
+        Command::Init(_) | Command::Completions(_) | Command::Man(_) | Command::ExtractChild => {
+            anyhow::bail!("this command is carried out before a configuration is read")
         }
-        Command::ExtractChild => anyhow::bail!("the extraction child is started before this point"),
     }
 }

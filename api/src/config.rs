@@ -137,12 +137,29 @@ pub(crate) fn overlay(table: &mut toml::Table, over: &toml::Table) {
 pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     let config: Config = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
-        anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
+        let message = error.into_inner().message().to_owned();
+        let meant = meant(&message).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+        anyhow::anyhow!("the configuration is wrong at `{path}`: {message}{meant}")
     })?;
     config.server.check()?;
     config.chunk.validate().context("the configuration is wrong at `chunk`")?;
     Ok(config)
 }
+
+/// The known name nearest to an unknown one, out of serde's message (``unknown field `listn`, expected one of `listen`, …``).
+/// `None` where none is near, or the message is another one.
+fn meant(message: &str) -> Option<&str> {
+    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    names
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
+        .map(|(_, name)| name)
+}
+
+/// Below this Jaro-Winkler similarity a name is another word and no slip of the finger.
+const ALIKE: f64 = 0.8;
 
 /// Takes over a variable that other programs of the trade read, too, where the configuration says nothing itself.
 fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
@@ -266,7 +283,9 @@ mod tests {
     #[test]
     fn unknown_keys_and_wrong_types_name_the_place() {
         let error = load(None, variables(&[("WELLSPRING__SERVER__LISTN", "x")])).unwrap_err().to_string();
-        assert!(error.contains("server") && error.contains("listn") && error.contains("listen"), "{error}");
+        assert!(error.contains("`server.listn`") && error.ends_with("did you mean `listen`?"), "{error}");
+        let error = load(None, variables(&[("WELLSPRING__SERVER__COLOUR", "x")])).unwrap_err().to_string();
+        assert!(error.contains("colour") && !error.contains("did you mean"), "{error}");
         let error =
             load(None, variables(&[("WELLSPRING__SERVER__MAX_JSON_BYTES", "many")])).unwrap_err().to_string();
         assert!(error.contains("server.max_json_bytes"), "{error}");

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         }
     };
     // The child that reads documents must set its limits before anything else exists: no runtime, no threads, no logger.
-    if let cli::Command::ExtractChild = arguments.command {
+    if let Some(cli::Command::ExtractChild) = arguments.command {
         return cli::extract_child();
     }
     match cli::run(arguments) {

@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod commands;
 mod crash;
 mod eval;
 mod http_documents;
