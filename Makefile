@@ -34,6 +34,10 @@ build: ## Build the release binary; FEATURES=edge adds approximate search for mi
 dist: ## Build target/dist/wellspring with every feature, optimised throughout: slow to build, to be published
 	$(CARGO) build --profile dist --locked --package wellspring-api --all-features
 
+.PHONY: package
+package: setup dist ## Pack target/dist/wellspring with model and libraries: an archive, a Debian package, checksums
+	@packaging/package.sh $(TARGET)/dist/wellspring $(TARGET)/package
+
 .PHONY: demo
 demo: setup build ## Set everything up, read fixtures/corpus, answer a question with citations
 	@$(WELLSPRING) --data $(DATA) ingest fixtures/corpus

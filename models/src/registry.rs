@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 pub use chats::{Api, ChatEndpoint, Provider, Providers, Purpose, Routes};
 pub use config::{
     DEFAULT_EMBEDDER, Deadlines, EmbedderEndpoint, ModelsConfig, RetryPolicy, default_cache_dir,
+    user_cache_dir,
 };
 pub use listing::{Finding, ListedKind, ListedSource, ModelListing};
 pub use rerankers::{RerankApi, RerankerEndpoint};
