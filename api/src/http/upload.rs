@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use wellspring_ingest::{Content, Submission};
 use wellspring_store::catalog::IdempotencyKey;
-use wellspring_store::{CollectionName, ContentHash, DocumentId, Metadata};
+use wellspring_store::{CollectionName, ContentHash, DocumentId, Metadata, Scope};
 
+use super::authorise::About;
 use super::caller::Caller;
 use super::collections::find;
 use super::extract::{ProblemPath, essence, is_json, parse, whole};
@@ -100,6 +101,8 @@ struct Incoming {
     responses(
         (status = 202, description = "Accepted; `Location` names the job", body = Accepted),
         (status = 400, description = "Malformed form or JSON, or it broke off", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The tenant holds as much as it may (`quota-exceeded`), or the access list would hide the \
+            document from its sender", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such collection", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than `ingest.max_upload_bytes`; nothing is kept of it", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Neither a form nor JSON", body = Problem, content_type = "application/problem+json"),
@@ -120,6 +123,7 @@ pub(super) async fn add(
     if !made_on_demand {
         find(&server, &scope, name.as_str()).await?;
     }
+    check_holding(&server, &scope).await?;
     server.app.ingestor.check_backlog().await?;
     let key = idempotency_key(request.headers())?;
     let Incoming { submission, request } = read(&server, request).await?;
@@ -129,6 +133,7 @@ pub(super) async fn add(
         find(&server, &scope, name.as_str()).await?
     };
     let document_id = submission.id.to_string();
+    let about = About(document_id.clone());
     let idempotency = key.map(|key| IdempotencyKey { key, request });
     let repeated = idempotency.is_some();
     let accepted =
@@ -139,10 +144,22 @@ pub(super) async fn add(
     let location = HeaderValue::from_str(&format!("/v1/jobs/{}", accepted.job));
     let body = Accepted { job: accepted.job.0, document_id, version: accepted.version };
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    response.extensions_mut().insert(about);
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// Refuses what would go beyond the tenant's quotas, before it is read. Uploads that are in progress at once may go beyond
+/// by as many.
+async fn check_holding(server: &Shared, scope: &Scope) -> Result<(), Problem> {
+    let limits = &server.app.config.limits;
+    if !limits.limits_holding(scope.tenant()) {
+        return Ok(());
+    }
+    let used = server.app.store.accounts.usage(scope.tenant()).await?;
+    limits.check_holding(scope.tenant(), used).map_err(|why| Problem::new(Code::QuotaExceeded, why))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
