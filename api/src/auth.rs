@@ -6,6 +6,7 @@ mod jwt;
 pub(crate) mod key;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, header};
 use wellspring_store::accounts::{Accounts, Grant, NewKey, Right};
@@ -17,6 +18,10 @@ use key::Minted;
 
 /// Where clients that know no bearer tokens put their key.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The cookie in which browsers bring it.
+pub(crate) const COOKIE: &str = "wellspring";
+/// How often the key of an open stream is looked at.
+const RECHECK: Duration = Duration::from_millis(750);
 /// Longest credential that is looked at, in bytes.
 const LONGEST: usize = 8 << 10;
 
@@ -122,7 +127,14 @@ impl Authenticator {
         if self.mode == Mode::Off {
             return Ok(Sender::local());
         }
-        let credential = credential(headers)?;
+        self.identify_text(credential(headers)?).await
+    }
+
+    /// Who has this credential.
+    pub(crate) async fn identify_text(&self, credential: &str) -> Result<Sender, Refusal> {
+        if credential.len() > LONGEST {
+            return Err(Refusal::Bad("oversized"));
+        }
         if let Some(presented) = key::parse(credential) {
             return self.of_key(&presented).await;
         }
@@ -151,6 +163,20 @@ impl Authenticator {
         }
     }
 
+    /// Resolves when the sender's key has been revoked or has expired, at most a second later: for streams, which outlive the
+    /// look at their credential. A token is good until its `exp` and does not resolve it.
+    pub(crate) async fn revocation(self, sender: Sender) {
+        let Identity::Key(id) = &sender.identity else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(RECHECK).await;
+            match self.accounts.living_key(id).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(error) => tracing::warn!(error = error.chain(), "a stream's key could not be looked up"),
+            }
+        }
+    }
+
     /// The first key of a deployment, an operator's; `None` if there ever was a key. The only time that it can be read.
     pub(crate) async fn first_key(&self) -> anyhow::Result<Option<String>> {
         let Minted { id, hash, token } = key::mint()?;
@@ -166,12 +192,13 @@ impl Authenticator {
     }
 }
 
-/// The one credential among the headers: `Authorization: Bearer …` or `X-Api-Key: …`.
+/// The credential among the headers: `Authorization: Bearer …` or `X-Api-Key: …`, at most one of them; without either, the
+/// cookie of a browser that is on a page of ours.
 fn credential(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut bearer = headers.get_all(header::AUTHORIZATION).iter();
     let mut plain = headers.get_all(API_KEY).iter();
     let (value, is_bearer) = match (bearer.next(), plain.next()) {
-        (None, None) => return Err(Refusal::Missing),
+        (None, None) => return cookie(headers).ok_or(Refusal::Missing),
         (Some(value), None) => (value, true),
         (None, Some(value)) => (value, false),
         (Some(_), Some(_)) => return Err(Refusal::Bad("several")),
@@ -192,6 +219,23 @@ fn credential(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
+/// The cookie's value. Requests that another site caused are left without it, whatever the browser thinks of `SameSite`.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    if !matches!(site, None | Some(b"same-origin" | b"none")) {
+        return None;
+    }
+    let mut found = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+    let value = found.next().filter(|value| !value.is_empty())?;
+    // Two of them: somebody planted one.
+    found.next().is_none().then_some(value)
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -207,7 +251,21 @@ mod tests {
         assert_eq!(credential(&headers(&[("authorization", "Bearer abc")])).unwrap(), "abc");
         assert_eq!(credential(&headers(&[("authorization", "bEARER  abc ")])).unwrap(), "abc");
         assert_eq!(credential(&headers(&[("x-api-key", "abc")])).unwrap(), "abc");
-        assert!(matches!(credential(&headers(&[])), Err(Refusal::Missing)));
+        assert_eq!(credential(&headers(&[("cookie", "a=b; wellspring=abc; c=d")])).unwrap(), "abc");
+        assert_eq!(
+            credential(&headers(&[("cookie", "wellspring=abc"), ("x-api-key", "mine")])).unwrap(),
+            "mine"
+        );
+        for none in [
+            &[][..],
+            &[("cookie", "wellspring=")],
+            &[("cookie", "xwellspring=abc; wellspring2=abc")],
+            &[("cookie", "wellspring=abc"), ("sec-fetch-site", "cross-site")],
+            &[("cookie", "wellspring=abc"), ("sec-fetch-site", "same-site")],
+            &[("cookie", "wellspring=abc; wellspring=def")],
+        ] {
+            assert!(matches!(credential(&headers(none)), Err(Refusal::Missing)), "{none:?}");
+        }
         for bad in [
             &[("authorization", "Basic abc")][..],
             &[("authorization", "Bearer")],

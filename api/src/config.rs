@@ -13,6 +13,7 @@ use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
 use crate::auth::AuthConfig;
+use crate::fetch::FetchConfig;
 use crate::limits::LimitsConfig;
 use crate::telemetry::TelemetryConfig;
 
@@ -26,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) auth: AuthConfig,
     /// How much each may ask for and hold.
     pub(crate) limits: LimitsConfig,
+    /// Adding documents by their address.
+    pub(crate) fetch: FetchConfig,
     /// Indexes.
     pub(crate) store: SyncConfig,
     /// Embedders, rerankers, chat models.

@@ -25,6 +25,7 @@ mod policy;
 mod schema;
 mod search;
 mod serve;
+mod session;
 mod spool;
 mod sse;
 mod upload;
@@ -46,6 +47,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::fetch::Fetcher;
 use crate::problem::{Code, Problem};
 use authorise::ClassRates;
 use classes::Classes;
@@ -63,6 +65,7 @@ pub(crate) struct Server {
     hosts: Hosts,
     gate: Gate,
     authenticator: Authenticator,
+    fetcher: Fetcher,
     rates: ClassRates,
     classes: Classes,
     /// Operation ids by method and route, such as `POST /v1/search`.
@@ -104,6 +107,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))
+        .routes(routes!(session::open, session::close))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
@@ -130,6 +134,7 @@ fn router(
         classes: Classes::new(&app.config.limits),
         operations: openapi::operations(&openapi),
         authenticator,
+        fetcher: Fetcher::new(app.config.fetch.clone()),
         app,
         recorder,
         openapi: Arc::new(openapi),

@@ -13,15 +13,12 @@ use super::collections::find;
 use super::extract::{ProblemJson, ProblemPath};
 use crate::problem::{Code, Problem};
 
-/// Most principals of a list.
-const MOST: usize = 1_000;
-
 /// Who may see a document.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "acl": ["user:ada", "group:ops"] }))]
 pub(super) struct AccessList {
-    /// Principals, at most 1000; null for everybody of the tenant.
+    /// Principals, at most `ingest.max_acl_entries`; null for everybody of the tenant.
     #[serde(deserialize_with = "present")]
     #[schema(required)]
     acl: Option<Vec<String>>,
@@ -58,10 +55,13 @@ pub(super) async fn set(
     ProblemPath((collection, id)): ProblemPath<(String, String)>,
     ProblemJson(AccessList { acl }): ProblemJson<AccessList>,
 ) -> Result<Response, Problem> {
-    if acl.as_ref().is_some_and(|acl| acl.len() > MOST) {
-        return Err(
-            Problem::new(Code::Invalid, format!("an access list has at most {MOST} principals")).at("acl")
-        );
+    let most = server.app.config.ingest.max_acl_entries;
+    if acl.as_ref().is_some_and(|acl| acl.len() > most) {
+        return Err(Problem::new(
+            Code::Invalid,
+            format!("an access list has at most {most} principals (`ingest.max_acl_entries`)"),
+        )
+        .at("acl"));
     }
     let scope = find(&server, &scope, &collection).await?;
     server.app.store.catalog.set_acl(&scope, &DocumentId::new(id)?, acl.clone()).await?;

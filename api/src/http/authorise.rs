@@ -1,5 +1,6 @@
 //! Asks every request who sends it, and lets through what the credential allows: rights, rates, shares; writes the audit log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::RequestExt;
@@ -97,11 +98,14 @@ pub(super) async fn authorise(State(server): State<Shared>, mut request: Request
             response
         }
         Need::Right(Right::Write | Right::Admin) if changes(&method) => {
-            audited(server, sender, request, method, route, next).await
+            audited(Arc::clone(&server), sender.clone(), request, method, route, next).await
         }
         _ => next.run(request).await,
     };
-    let mut response = classes::hold(response, place);
+    let streams =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+    let until = streams.then(|| server.authenticator.clone().revocation(sender.clone()));
+    let mut response = classes::hold(response, place, until.map(|until| Box::pin(until) as classes::Until));
     if let Some(allowance) = allowance {
         tell(&mut response, allowance);
     }
@@ -184,7 +188,8 @@ async fn keep(server: &Shared, mut entry: NewAuditEntry, status: StatusCode) {
     }
 }
 
-fn refused(refusal: Refusal) -> Response {
+/// The answer to whoever is not let in.
+pub(super) fn refused(refusal: Refusal) -> Response {
     let (reason, problem) = match refusal {
         Refusal::Missing => ("missing", unauthenticated()),
         Refusal::Bad(reason) => {

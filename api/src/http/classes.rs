@@ -81,13 +81,17 @@ impl Classes {
     }
 }
 
-/// Keeps the place until the response's body has ended or is given up.
-pub(super) fn hold(response: Response, place: Place) -> Response {
-    response.map(|body| Body::new(Held { body, _place: place }))
+/// The end of what a response was given for.
+pub(super) type Until = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Keeps the place until the response's body has ended or is given up; breaks the body off when `until` resolves.
+pub(super) fn hold(response: Response, place: Place, until: Option<Until>) -> Response {
+    response.map(|body| Body::new(Held { body, until, _place: place }))
 }
 
 struct Held {
     body: Body,
+    until: Option<Until>,
     _place: Place,
 }
 
@@ -99,6 +103,14 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
+        if let Some(until) = &mut self.until
+            && until.as_mut().poll(context).is_ready()
+        {
+            self.until = None;
+            self.body = Body::empty();
+            // An error, so that nobody takes what was sent for the whole.
+            return Poll::Ready(Some(Err(axum::Error::new("the credential was revoked"))));
+        }
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -130,7 +142,7 @@ mod tests {
         let query = enter(Class::Query, "a").unwrap();
         assert_eq!(enter(Class::Query, "a").err().unwrap(), "limits.max_concurrent_per_tenant");
         let _other = enter(Class::Query, "b").unwrap();
-        let response = hold(Response::new(Body::from("some text")), upload);
+        let response = hold(Response::new(Body::from("some text")), upload, None);
         assert!(enter(Class::Upload, "b").is_err(), "the body is still to be sent");
         let bytes = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
         assert_eq!(bytes, "some text");

@@ -60,6 +60,7 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
     let administered =
         |base: &str| route == base || route.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
     match route {
+        super::session::ROUTE => Need::Nothing,
         "/ready" => Need::Anything,
         "/metrics" => Need::Right(Right::Operator),
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),

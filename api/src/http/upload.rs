@@ -6,7 +6,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use wellspring_ingest::{Content, Submission};
@@ -33,16 +32,16 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) struct TextDocument {
     /// The text.
     text: Option<String>,
-    /// Not offered in this version.
-    #[schema(ignore)]
-    url: Option<Value>,
+    /// In place of the text: an `https` address to fetch it from, where `fetch.enabled` and `fetch.hosts` allow it.
+    #[schema(example = json!(null))]
+    url: Option<String>,
     /// 1-512 bytes without control characters; a document of the same id is replaced. Made from the text if absent.
     id: Option<String>,
     /// The title; an extracted one is used if absent.
     title: Option<String>,
     /// What filters can ask for.
     #[serde(default)]
-    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
+    #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
     metadata: Metadata,
     /// Principals that may see it; everybody if absent.
     acl: Option<Vec<String>>,
@@ -183,7 +182,11 @@ async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {
                 format!("the body did not come within {} seconds", patience.as_secs()),
             )
         })??;
-        return of_text(parse(&body)?);
+        let document: TextDocument = parse(&body)?;
+        return match document.url.clone() {
+            Some(url) => of_page(server, url, document).await,
+            None => of_text(document),
+        };
     }
     match essence(request.headers()).as_deref() {
         Some("multipart/form-data") => of_form(form::read(server, request).await?),
@@ -195,17 +198,33 @@ async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {
 }
 
 fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
-    let TextDocument { text, url, id, title, metadata, acl, media_type } = document;
-    if url.is_some() {
-        let detail = "`url`: adding by URL is off in this version; fetch the page and send it as a `file`";
-        return Err(Problem::new(Code::Invalid, detail).at("url"));
-    }
+    let TextDocument { text, url: _, id, title, metadata, acl, media_type } = document;
     let text = text.ok_or_else(|| Problem::new(Code::Invalid, "`text` is missing").at("text"))?;
     let hash = ContentHash::of(text.as_bytes());
     let id = document_id(id, None, hash)?;
     let source = id.to_string();
     let content = Content::Bytes(Bytes::from(text));
     Ok(incoming(Submission { id, source, content, media_type, title, metadata, acl }, hash))
+}
+
+/// A page that is fetched now; the same address asked for again is the same request, whatever it holds by then.
+async fn of_page(server: &Shared, url: String, document: TextDocument) -> Result<Incoming, Problem> {
+    let TextDocument { text, url: _, id, title, metadata, acl, media_type } = document;
+    if text.is_some() {
+        return Err(Problem::new(Code::Invalid, "`text` or `url`, not both").at("url"));
+    }
+    let page = server
+        .fetcher
+        .fetch(&url)
+        .await
+        .map_err(|refused| Problem::new(Code::Invalid, format!("`url`: {refused}")).at("url"))?;
+    let id = document_id(id, Some(&url), ContentHash::of(&page.bytes))?;
+    let media_type = media_type.or(Some(page.media_type));
+    let (source, content) = (page.url.to_string(), Content::Bytes(page.bytes));
+    Ok(incoming(
+        Submission { id, source, content, media_type, title, metadata, acl },
+        ContentHash::of(url.as_bytes()),
+    ))
 }
 
 fn of_form(form: Form) -> Result<Incoming, Problem> {
@@ -234,6 +253,8 @@ fn incoming(submission: Submission, content: ContentHash) -> Incoming {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn text(json: Value) -> Result<Incoming, Problem> {
