@@ -81,6 +81,13 @@ results: setup build ## Measure every mode on every set: datasets/RESULTS.md, an
 	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
 
 PLANTED ?= $(TARGET)/planted-identifiers
+REQUESTS ?= 100000
+TENANTS ?= 50
+.PHONY: isolation
+isolation: setup ## Attack every operation with REQUESTS hostile requests of TENANTS tenants, and change an access list 10 000 times
+	WELLSPRING_ISOLATION_REQUESTS=$(REQUESTS) WELLSPRING_ISOLATION_TENANTS=$(TENANTS) WELLSPRING_ACL_ROUNDS=10000 \
+	  $(CARGO) test --locked --package wellspring-api --test suite -- walls::isolation walls::access --nocapture
+
 .PHONY: identifiers
 identifiers: setup build ## Plant 5 000 identifiers in 20 000 passages and count those found among the first three hits
 	$(CARGO) run --locked --package wellspring-eval --example plant_identifiers -- $(PLANTED) 5000 \

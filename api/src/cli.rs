@@ -13,6 +13,7 @@ use crate::output::{Outcome, Printer};
 use crate::telemetry;
 
 mod ask;
+mod audit;
 mod chunks;
 mod collection;
 mod doctor;
@@ -22,6 +23,7 @@ mod ingest;
 mod init;
 mod job;
 mod manual;
+mod key;
 mod models;
 mod query;
 mod search;
@@ -74,9 +76,14 @@ pub(crate) enum Command {
     /// Show how a file would be cut, without storing anything
     #[command(subcommand)]
     Chunks(chunks::Chunks),
-    /// List, show or delete documents
+    /// List, show or delete documents, or change who may see them
     #[command(subcommand)]
     Document(document::Document),
+    /// Make, list or revoke API keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Read the audit log
+    Audit(audit::Audit),
     /// List, show or cancel jobs
     #[command(subcommand)]
     Job(job::Job),
@@ -233,6 +240,8 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Document(document) => {
             Box::pin(document.run(App::open(global, config, Role::Command).await?)).await
         }
+        Command::Key(key) => Box::pin(key.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Audit(audit) => Box::pin(audit.run(App::open(global, config, Role::Command).await?)).await,
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,
         Command::Models(models) => Box::pin(models.run(config)).await,

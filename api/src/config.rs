@@ -12,6 +12,9 @@ use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
+use crate::auth::AuthConfig;
+use crate::fetch::FetchConfig;
+use crate::limits::LimitsConfig;
 use crate::telemetry::TelemetryConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
@@ -20,6 +23,12 @@ use crate::telemetry::TelemetryConfig;
 pub(crate) struct Config {
     /// The HTTP server.
     pub(crate) server: ServerConfig,
+    /// Who may come in.
+    pub(crate) auth: AuthConfig,
+    /// How much each may ask for and hold.
+    pub(crate) limits: LimitsConfig,
+    /// Adding documents by their address.
+    pub(crate) fetch: FetchConfig,
     /// Indexes.
     pub(crate) store: SyncConfig,
     /// Embedders, rerankers, chat models.
@@ -54,7 +63,7 @@ pub(crate) struct ExtractConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
-    /// Address and port; a loopback address, since there is no authentication.
+    /// Address and port; only a loopback address while `auth.mode` is `off`.
     pub(crate) listen: String,
     /// Largest JSON body in bytes (uploads have their own limit, `ingest.max_upload_bytes`).
     pub(crate) max_json_bytes: usize,
@@ -142,6 +151,10 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
         anyhow::anyhow!("the configuration is wrong at `{path}`: {message}{meant}")
     })?;
     config.server.check()?;
+    config.limits.check()?;
+    if let Some(jwt) = &config.auth.jwt {
+        jwt.check()?;
+    }
     config.chunk.validate().context("the configuration is wrong at `chunk`")?;
     Ok(config)
 }

@@ -1,9 +1,12 @@
 //! The `wellspring` binary: parses the command line, runs it, and turns the outcome into an exit code.
 
 mod app;
+mod auth;
 mod cli;
 mod config;
+mod fetch;
 mod http;
+mod limits;
 mod output;
 mod problem;
 mod telemetry;

@@ -4,6 +4,7 @@ import * as ask from "./ask.js";
 import * as documents from "./documents.js";
 import { at, call, make } from "./net.js";
 import * as search from "./search.js";
+import * as session from "./session.js";
 import * as source from "./source.js";
 
 const TABS = ["ask", "search", "documents"];
@@ -52,7 +53,8 @@ async function state() {
     const response = await fetch("/ready");
     const { ready, checks } = await response.json();
     line.classList.toggle("bad", !ready);
-    line.textContent = ready ? "Ready" : checks.filter(({ ok }) => !ok).map(({ detail }) => detail).join("; ");
+    const wrong = checks.filter(({ ok }) => !ok).map(({ detail }) => detail).join("; ");
+    line.textContent = ready ? "Ready" : wrong || "The server is not ready.";
   } catch {
     line.classList.add("bad");
     line.textContent = "The server can't be reached.";
@@ -65,6 +67,7 @@ at("collection").addEventListener("change", () => {
   if (!at("view-documents").hidden) documents.list(collection());
 });
 
+session.start();
 ask.start(collection);
 search.start(collection);
 documents.start(collection, async () => {

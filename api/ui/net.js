@@ -26,6 +26,7 @@ export async function send(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem("the server can't be reached; is it still running?", "unreachable");
   }
+  if (response.status === 401) dispatchEvent(new Event("wellspring:unauthenticated"));
   if (!response.ok) throw await problem(response);
   return response;
 }
@@ -37,7 +38,8 @@ export async function call(method, path, body, signal) {
     options.headers = { "content-type": "application/json" };
     options.body = JSON.stringify(body);
   }
-  return (await send(path, options)).json();
+  const response = await send(path, options);
+  return response.status === 204 ? null : response.json();
 }
 
 /** Posts JSON and yields the events of the answering stream as `{ name, data }`. */

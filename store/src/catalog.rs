@@ -138,7 +138,7 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Accepts a document: document row (made if new), next version, and job, in one transaction. The same idempotency
     /// key with the same request returns the first result (keys are remembered for a week). `Conflict` if the id is that
-    /// of a document which the scope may not see.
+    /// of a document which the scope may not see; `Unauthorized` for an access list under which the scope would not see it.
     async fn accept(
         &self,
         scope: &CollectionScope,
@@ -174,6 +174,12 @@ pub trait Catalog: Send + Sync + 'static {
     /// Deletes a document, which may have been accepted only: when it returns no query sees it, its unfinished jobs are cancelled, and its removal from
     /// the indexes is in the change sequence.
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq>;
+
+    /// Replaces a document's access list, of the visible version and of those to come: in force for everything that is asked
+    /// after it returns. Chunks, vectors and indexes are not touched. `Unauthorized` for a list under which the scope would
+    /// not see the document any more.
+    async fn set_acl(&self, scope: &CollectionScope, id: &DocumentId, acl: Option<Vec<String>>)
+    -> Result<()>;
 
     // ---- the write path ----------------------------------------------------------------------------------------
 

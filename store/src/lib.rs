@@ -3,6 +3,8 @@
 //! The catalog is the truth: it keeps text, metadata and vectors. The vector and keyword indexes are derived from it
 //! and can be lost, corrupted or replaced; `sync` brings them up to the catalog's change sequence.
 
+pub mod accounts;
+pub mod audit;
 pub mod blobs;
 pub mod catalog;
 pub mod clock;
@@ -20,6 +22,8 @@ pub mod sync;
 pub mod vector;
 pub mod verify;
 
+pub use accounts::Accounts;
+pub use audit::AuditLog;
 pub use blobs::Blobs;
 pub use catalog::Catalog;
 pub use document::*;
@@ -67,6 +71,10 @@ impl StoreConfig {
 pub struct Store {
     /// The truth.
     pub catalog: Arc<dyn Catalog>,
+    /// Keys and quotas.
+    pub accounts: Arc<dyn Accounts>,
+    /// What was done.
+    pub audit: Arc<dyn AuditLog>,
     /// The original bytes.
     pub blobs: Arc<dyn Blobs>,
     /// What is derived from the catalog.
@@ -105,10 +113,14 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
-        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let catalog = Arc::new(catalog);
+        let (accounts, audit) = (Arc::clone(&catalog), Arc::clone(&catalog));
+        let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
         Ok(Self {
             catalog,
+            accounts,
+            audit,
             blobs: Arc::new(blobs),
             indexes: Arc::new(indexes),
             home: Home::Folder(Arc::new(folder)),
@@ -135,10 +147,12 @@ impl Store {
             Ok((folder, blobs))
         })
         .await?;
-        let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let catalog = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let (accounts, audit) = (Arc::clone(&catalog), Arc::clone(&catalog));
+        let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
         let home = Home::Temporary { _blobs: Arc::new(folder) };
-        Ok(Self { catalog, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
+        Ok(Self { catalog, accounts, audit, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
     }
 
     /// The locked data folder; `None` for a store in memory.

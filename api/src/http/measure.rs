@@ -14,10 +14,20 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is accepted.
 const LONGEST_ID: usize = 128;
 
+/// The id of a request, among its extensions.
+#[derive(Debug, Clone)]
+struct RequestId(HeaderValue);
+
+/// The id that this request goes by.
+pub(super) fn id_of(request: &Request) -> Option<&str> {
+    request.extensions().get::<RequestId>()?.0.to_str().ok()
+}
+
 /// The outermost layer.
-pub(super) async fn measure(request: Request, next: Next) -> Response {
+pub(super) async fn measure(mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = method_label(request.method());
     let route = request
         .extensions()

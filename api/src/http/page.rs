@@ -11,7 +11,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The page's routes.
-pub(super) fn routes() -> [(&'static str, MethodRouter<Shared>); 9] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<Shared>); 10] {
     [
         ("/", file("text/html; charset=utf-8", include_str!("../../ui/index.html"))),
         ("/ui/app.js", script(include_str!("../../ui/app.js"))),
@@ -19,6 +19,7 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Shared>); 9] {
         ("/ui/documents.js", script(include_str!("../../ui/documents.js"))),
         ("/ui/net.js", script(include_str!("../../ui/net.js"))),
         ("/ui/search.js", script(include_str!("../../ui/search.js"))),
+        ("/ui/session.js", script(include_str!("../../ui/session.js"))),
         ("/ui/source.js", script(include_str!("../../ui/source.js"))),
         ("/ui/style.css", file("text/css; charset=utf-8", include_str!("../../ui/style.css"))),
         ("/ui/icon.svg", file("image/svg+xml", include_str!("../../ui/icon.svg"))),

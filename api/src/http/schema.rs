@@ -5,6 +5,8 @@
 
 mod found;
 mod kept;
+mod walls;
 
 pub(super) use found::*;
 pub(super) use kept::*;
+pub(super) use walls::*;

@@ -17,3 +17,4 @@ mod http_documents;
 mod http_door;
 mod http_search;
 mod support;
+mod walls;

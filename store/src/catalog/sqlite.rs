@@ -27,6 +27,9 @@ use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{Access, CollectionScope, Scope, TenantId};
 
 mod accept;
+mod accounts;
+mod acl;
+mod audit;
 mod changes;
 mod check;
 mod collections;
@@ -148,6 +151,7 @@ impl Catalog for SqliteCatalog {
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Accepted> {
         scoped::check_acl(document.acl.as_deref())?;
+        acl::check_writer(scope.scope(), document.acl.as_deref())?;
         accept::check_key(idempotency.as_ref())?;
         let (now, scope) = (self.now(), scope.clone());
         write!(self, "accept", accept::accept(now, scope, document, idempotency))
@@ -192,6 +196,17 @@ impl Catalog for SqliteCatalog {
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq> {
         let (now, scope, id) = (self.now(), scope.clone(), id.clone());
         write!(self, "delete", accept::delete(now, scope, id))
+    }
+
+    async fn set_acl(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        acl: Option<Vec<String>>,
+    ) -> Result<()> {
+        scoped::check_acl(acl.as_deref())?;
+        let (now, scope, id) = (self.now(), scope.clone(), id.clone());
+        write!(self, acl::set(now, scope, id, acl))
     }
 
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>> {

@@ -9,6 +9,7 @@
     reason = "a test that panics has said what it had to say, also outside the test functions themselves"
 )]
 
+mod accounts_sqlite;
 mod blobs_local;
 mod catalog_file;
 mod catalog_sqlite;

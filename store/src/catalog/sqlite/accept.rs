@@ -157,7 +157,7 @@ async fn remember(
     Ok(())
 }
 
-async fn living_document(
+pub(super) async fn living_document(
     connection: &mut SqliteConnection,
     scope: &CollectionScope,
     id: &DocumentId,
@@ -189,7 +189,7 @@ async fn may_replace(
 }
 
 /// Key, state and access list of the versions that are not removed.
-async fn live_versions(
+pub(super) async fn live_versions(
     connection: &mut SqliteConnection,
     document: i64,
 ) -> Result<Vec<(i64, String, Option<String>)>> {

@@ -3,6 +3,7 @@
 //! Each takes an empty catalog and the clock it was opened with; `contract_tests!` lists them.
 
 mod access;
+mod acl;
 mod documents;
 mod indexes;
 mod jobs;
@@ -12,6 +13,7 @@ mod recorded;
 mod tuning;
 
 pub(crate) use access::*;
+pub(crate) use acl::*;
 pub(crate) use documents::*;
 pub(crate) use indexes::*;
 pub(crate) use jobs::*;
@@ -43,6 +45,9 @@ macro_rules! rules {
             access_lists_hide_documents,
             principals_are_compared_exactly,
             hidden_documents_cannot_be_replaced,
+            an_access_list_changes_at_once,
+            only_who_sees_a_document_changes_its_list,
+            a_changed_list_holds_for_versions_to_come,
             collections_can_be_withheld,
             a_scope_of_a_deleted_collection_sees_nothing,
             jobs_are_leased_once_and_in_order,

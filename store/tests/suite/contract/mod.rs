@@ -1,5 +1,6 @@
 //! What every implementation of a seam must do.
 
+pub(crate) mod accounts;
 pub(crate) mod blobs;
 pub(crate) mod catalog;
 pub(crate) mod fixture;
