@@ -12,6 +12,7 @@ use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
+use crate::budget::BudgetConfig;
 use crate::telemetry::TelemetryConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) retrieve: RetrieveConfig,
     /// Answers.
     pub(crate) answer: AnswerConfig,
+    /// What paid models may cost.
+    pub(crate) budget: BudgetConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }

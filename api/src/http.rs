@@ -1,5 +1,6 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
+mod account;
 mod answers;
 mod caller;
 mod closing;
@@ -21,6 +22,7 @@ mod serve;
 mod spool;
 mod sse;
 mod upload;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,6 +86,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::events))
         .routes(routes!(search::search))
         .routes(routes!(answers::answer))
+        .routes(routes!(usage::show))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))

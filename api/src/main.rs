@@ -1,6 +1,7 @@
 //! The `wellspring` binary: parses the command line, runs it, and turns the outcome into an exit code.
 
 mod app;
+mod budget;
 mod cli;
 mod config;
 mod http;

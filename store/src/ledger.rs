@@ -2,6 +2,8 @@
 //!
 //! Amounts are tokens and millionths of whatever currency the prices are in; a day is a day of UTC by the store's clock.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::error::Result;
@@ -97,8 +99,8 @@ pub struct Exceeded {
     pub used: u64,
     /// What the entry may take.
     pub asked: u64,
-    /// When the day ends, in microseconds since 1970. A request's ceiling stays as it is.
-    pub until: i64,
+    /// Until the day ends. A request's ceiling stays as it is.
+    pub ends_in: Duration,
 }
 
 /// An open entry.

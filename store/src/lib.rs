@@ -115,7 +115,10 @@ impl Store {
         catalog.end_leases().await?;
         let open = catalog.settle_open().await?;
         if open > 0 {
-            tracing::warn!(calls = open, "calls that an earlier process left open are charged at their worst case");
+            tracing::warn!(
+                calls = open,
+                "calls that an earlier process left open are charged at their worst case"
+            );
         }
         let catalog = Arc::new(catalog);
         let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);

@@ -56,6 +56,9 @@ impl Ask {
                 super::search::excerpt(&citation.quote, 300)
             ))?;
         }
+        if let (Some(cost), Some(currency)) = (answer.spending.cost, &answer.spending.currency) {
+            note(format_args!("cost: {cost} {currency}"));
+        }
         Ok(if answer.abstained { Outcome::No } else { Outcome::Good })
     }
 }

@@ -12,7 +12,11 @@
 mod architecture;
 mod crash;
 mod eval;
+mod http_budget;
 mod http_documents;
 mod http_door;
 mod http_search;
 mod support;
+
+#[path = "../../../models/tests/provider/mod.rs"]
+mod provider;

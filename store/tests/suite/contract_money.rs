@@ -46,15 +46,15 @@ macro_rules! reply_tests {
 }
 
 mod file {
-    use super::*;
     use super::in_a_file as open;
+    use super::*;
     ledger::rules!(ledger_tests);
     replies::rules!(reply_tests);
 }
 
 mod memory {
-    use super::*;
     use super::in_memory as open;
+    use super::*;
     ledger::rules!(ledger_tests);
     replies::rules!(reply_tests);
 }

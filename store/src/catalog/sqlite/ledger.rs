@@ -1,5 +1,7 @@
 //! The books in the catalog's file: reservations, balances that ceilings are compared with, and what was settled.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::{FromRow, SqliteConnection};
 
@@ -23,9 +25,7 @@ impl Ledger for SqliteCatalog {
         ceilings: Ceilings,
     ) -> Result<std::result::Result<EntryKey, Exceeded>> {
         let now = self.now();
-        self.database
-            .write(None, move |connection| Box::pin(reserve(connection, now, entry, ceilings)))
-            .await
+        self.database.write(None, move |connection| Box::pin(reserve(connection, now, entry, ceilings))).await
     }
 
     async fn exceeded(&self, entry: NewEntry, ceilings: Ceilings) -> Result<Option<Exceeded>> {
@@ -172,7 +172,7 @@ async fn exceeded(
 ) -> Result<Option<Exceeded>> {
     let Ceilings { request, key, tenant, day } = ceilings;
     let key = if entry.api_key.is_empty() { &Ceiling::default() } else { key };
-    let until = (now.div_euclid(DAY) + 1) * DAY;
+    let ends_in = Duration::from_micros((DAY - now.rem_euclid(DAY)).cast_unsigned());
     let today = Some(entry.day);
     for (holder, ceiling, row, on) in [
         (Holder::Request, request, [entry.tenant.as_str(), "", &entry.request], None),
@@ -190,7 +190,7 @@ async fn exceeded(
         ] {
             let asked = asked.cast_unsigned();
             if let Some(limit) = limit.filter(|limit| used.saturating_add(asked) > *limit) {
-                return Ok(Some(Exceeded { holder, unit, limit, used, asked, until }));
+                return Ok(Some(Exceeded { holder, unit, limit, used, asked, ends_in }));
             }
         }
     }
