@@ -18,6 +18,7 @@ mod generate;
 mod ground;
 mod markdown;
 mod recheck;
+mod remember;
 mod run;
 mod safe;
 mod strength;

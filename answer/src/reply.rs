@@ -1,7 +1,7 @@
 //! What is asked and what comes back: the request, the answer with its citations, and the events of a stream.
 
 use serde::{Deserialize, Serialize};
-use wellspring_models::Usage;
+use wellspring_models::{Account, Statement, Usage};
 use wellspring_retrieve::{ChunkId, Degraded, DocumentId, Filter, Mode, Passage, Timings, Version};
 
 use crate::error::AnswerError;
@@ -29,12 +29,22 @@ pub struct AnswerRequest {
     /// A chat model of the registry, or [`EXTRACTIVE`] for quoted sentences; the operator's if absent.
     #[serde(default)]
     pub model: Option<String>,
+    /// Who pays for the paid models that it calls; the tenant as a whole if absent. Never read from a request's body.
+    #[serde(skip)]
+    pub account: Option<Account>,
 }
 
 impl AnswerRequest {
     /// `question` with every default.
     pub fn new(question: impl Into<String>) -> Self {
-        Self { question: question.into(), filter: None, k: None, mode: Mode::default(), model: None }
+        Self {
+            question: question.into(),
+            filter: None,
+            k: None,
+            mode: Mode::default(),
+            model: None,
+            account: None,
+        }
     }
 }
 
@@ -175,6 +185,8 @@ pub struct Answer {
     pub passages: Vec<NumberedPassage>,
     /// Tokens of the generation, where the provider says.
     pub usage: Option<Usage>,
+    /// What all paid models that were called for this answer used and cost, those of the search included.
+    pub spending: Statement,
     /// The chat model that wrote it; `None` for quoted sentences.
     pub model: Option<String>,
     /// The prompt; `None` for quoted sentences.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures::SinkExt;
 use futures::channel::mpsc;
-use wellspring_models::{ChatEvent, ChatModel, ChatRequest, FinishReason, ModelError, Purpose, Usage};
+use wellspring_models::{
+    Account, ChatEvent, ChatModel, ChatRequest, FinishReason, ModelError, Purpose, Usage,
+};
 use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, SearchResponse, Timings};
 
 use crate::claims::Claims;
@@ -39,8 +41,8 @@ impl Events {
 
 /// One answer in the making.
 pub(crate) struct Run {
-    answerer: Answerer,
-    scope: CollectionScope,
+    pub(crate) answerer: Answerer,
+    pub(crate) scope: CollectionScope,
     streamed: bool,
     pub(crate) events: Events,
     /// Sentences sent or ready to be sent.
@@ -56,6 +58,7 @@ pub(crate) struct Run {
     usage: Option<Usage>,
     complete: bool,
     model: Option<String>,
+    pub(crate) account: Account,
 }
 
 /// What a generation came to.
@@ -68,6 +71,7 @@ enum Written {
 
 impl Run {
     pub(crate) fn new(answerer: Answerer, scope: CollectionScope, streamed: bool, events: Events) -> Self {
+        let account = Account::of_tenant(scope.tenant().as_str());
         Self {
             answerer,
             scope,
@@ -83,6 +87,7 @@ impl Run {
             usage: None,
             complete: true,
             model: None,
+            account,
         }
     }
 
@@ -90,6 +95,9 @@ impl Run {
     pub(crate) async fn answer(&mut self, request: AnswerRequest) -> Result<Answer> {
         let start = Instant::now();
         let config = Arc::clone(&self.answerer.config);
+        if let Some(account) = &request.account {
+            self.account = account.clone();
+        }
         let model = self.model_for(request.model.as_deref())?;
         let (passages, strength) = self.search(&request).await?;
         if passages.is_empty() {
@@ -126,9 +134,13 @@ impl Run {
         if name == Some(EXTRACTIVE) {
             return Ok(None);
         }
+        let Answerer { registry, config, .. } = &self.answerer;
         Ok(match name {
-            Some(name) => self.answerer.registry.chat(Some(name))?,
-            None => self.answerer.registry.route(Purpose::Answer)?,
+            Some(name) => registry.chat_for(Some(name), Purpose::Answer, &self.account)?,
+            None => {
+                let within = Duration::from_millis(config.generation_deadline_ms);
+                registry.route_for(Purpose::Answer, &self.account, within)?
+            }
         })
     }
 
@@ -143,6 +155,7 @@ impl Run {
             // The dense leg's cosines are a sign of strength.
             explain: true,
             neighbours: config.neighbours,
+            account: Some(self.account.clone()),
             ..SearchRequest::new(request.question.clone())
         };
         let SearchResponse { mut hits, degraded, did_you_mean: _, explain: _, timings } =
@@ -200,11 +213,13 @@ impl Run {
         }
         let shown: Vec<(usize, &Passage)> =
             passages.iter().copied().filter(|(place, _)| fitting.contains(place)).collect();
+        let model = self.remembered(model, question, &shown);
         let error = match self.generate(model.as_ref(), question, &shown).await {
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
-        if !config.fall_back || !self.claims.is_empty() {
+        // A refused budget is said: quotes in place of what was asked for would hide it.
+        if !config.fall_back || !self.claims.is_empty() || error.refusal().is_some() {
             return Err(error.into());
         }
         let reason =
@@ -224,13 +239,7 @@ impl Run {
         passages: &[(usize, &Passage)],
     ) -> Result<Written, ModelError> {
         let config = Arc::clone(&self.answerer.config);
-        let request = ChatRequest {
-            messages: prompt::build(question, passages, &uuid::Uuid::new_v4().simple().to_string()),
-            max_tokens: config.max_tokens,
-            temperature: config.temperature,
-            seed: config.seed,
-            stop: Vec::new(),
-        };
+        let request = asked(&config, question, passages, &uuid::Uuid::new_v4().simple().to_string());
         let budget = Duration::from_millis(config.generation_deadline_ms);
         let checker = self.checker().await;
         let mut generation = Generation::start(model, &request, self.streamed, budget).await?;
@@ -400,12 +409,29 @@ impl Run {
             complete: self.complete,
             passages,
             usage: self.usage,
+            spending: self.account.statement(),
             prompt: self.model.as_ref().map(|_| prompt::version()),
             model: self.model.clone(),
             warnings: std::mem::take(&mut self.warnings),
             degraded: std::mem::take(&mut self.degraded),
             timings: std::mem::take(&mut self.timings),
         }
+    }
+}
+
+/// What the model is asked. `fence` is new for every request.
+pub(crate) fn asked(
+    config: &AnswerConfig,
+    question: &str,
+    passages: &[(usize, &Passage)],
+    fence: &str,
+) -> ChatRequest {
+    ChatRequest {
+        messages: prompt::build(question, passages, fence),
+        max_tokens: config.max_tokens,
+        temperature: config.temperature,
+        seed: config.seed,
+        stop: Vec::new(),
     }
 }
 

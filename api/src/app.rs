@@ -51,7 +51,8 @@ impl App {
         let mut opening = StoreConfig::new(folder, role);
         opening.sync = config.store.clone();
         let store = Store::open(opening).await?;
-        let registry = Arc::new(Registry::new(config.models.clone())?);
+        let registry = config.budget.keep_books(Registry::new(config.models.clone())?, &store)?;
+        let registry = Arc::new(registry);
         Self::wire(config, store, registry)
     }
 

@@ -19,6 +19,7 @@ mod collection;
 mod doctor;
 mod document;
 mod eval;
+mod forecast;
 mod ingest;
 mod init;
 mod job;
@@ -28,6 +29,7 @@ mod models;
 mod query;
 mod search;
 mod serve;
+mod usage;
 mod verify;
 mod welcome;
 
@@ -90,6 +92,8 @@ pub(crate) enum Command {
     /// List installed models, or fetch one
     #[command(subcommand)]
     Models(models::Models),
+    /// Show what paid models used and cost
+    Usage(usage::Usage),
     /// Compare every index and blob with the catalog
     Verify(verify::Verify),
     /// Say what is missing on this machine and how to get it
@@ -245,6 +249,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,
         Command::Models(models) => Box::pin(models.run(config)).await,
+        Command::Usage(usage) => Box::pin(usage.run(App::open(global, config, Role::Command).await?)).await,
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
         }

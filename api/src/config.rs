@@ -15,6 +15,7 @@ use wellspring_store::sync::SyncConfig;
 use crate::auth::AuthConfig;
 use crate::fetch::FetchConfig;
 use crate::limits::LimitsConfig;
+use crate::budget::BudgetConfig;
 use crate::telemetry::TelemetryConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
@@ -43,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) retrieve: RetrieveConfig,
     /// Answers.
     pub(crate) answer: AnswerConfig,
+    /// What paid models may cost.
+    pub(crate) budget: BudgetConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }

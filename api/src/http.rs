@@ -1,6 +1,7 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
 mod access;
+mod account;
 mod answers;
 mod audit;
 mod authorise;
@@ -29,6 +30,7 @@ mod session;
 mod spool;
 mod sse;
 mod upload;
+mod usage;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -108,6 +110,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(session::open, session::close))
+        .routes(routes!(usage::show))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))

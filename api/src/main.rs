@@ -2,6 +2,7 @@
 
 mod app;
 mod auth;
+mod budget;
 mod cli;
 mod config;
 mod fetch;

@@ -7,7 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wellspring_answer::AnswerError;
 use wellspring_ingest::IngestError;
-use wellspring_models::ModelError;
+use wellspring_models::ledger::LimitName;
+use wellspring_models::{ModelError, Refusal};
 use wellspring_retrieve::RetrieveError;
 use wellspring_store::StoreError;
 
@@ -50,6 +51,7 @@ pub(crate) enum Code {
     UnsupportedMediaType,
     Invalid,
     RateLimited,
+    Budget(LimitName),
     Internal,
     Unavailable,
     Timeout,
@@ -85,6 +87,7 @@ impl Code {
             ),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the request is wrong"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too many at once"),
+            Self::Budget(limit) => (StatusCode::TOO_MANY_REQUESTS, limit.code(), "the budget leaves no room"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of the server"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "can't be served now"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "took too long"),
@@ -120,6 +123,11 @@ impl Problem {
     pub(crate) fn retry_after(mut self, wait: std::time::Duration) -> Self {
         self.retry_after = Some(wait.as_secs().max(1));
         self
+    }
+
+    /// What a limit refused, until its window ends.
+    fn refused(refusal: &Refusal) -> Self {
+        Self::new(Code::Budget(refusal.limit), refusal.to_string()).retry_after(refusal.ends_in)
     }
 
     /// The stable code.
@@ -188,6 +196,9 @@ macro_rules! from_error {
         impl From<$error> for Problem {
             fn from(error: $error) -> Self {
                 use $kinds as Kind;
+                if let Some(refusal) = Refusal::within(&error) {
+                    return Self::refused(refusal);
+                }
                 let code = match error.kind() {
                     Kind::NotFound => $not_found,
                     Kind::Conflict => Code::Conflict,
@@ -267,6 +278,29 @@ mod tests {
         let problem = Problem::from(error);
         assert_eq!(problem.code(), "internal");
         assert!(!problem.detail.contains("secret"));
+    }
+
+    #[test]
+    fn a_refusal_is_found_under_every_error_that_passes_it_on() {
+        let refusal = Refusal {
+            limit: LimitName::TenantMoney,
+            most: 20,
+            used: 20,
+            asked: 1,
+            ends_in: std::time::Duration::from_secs(90),
+        };
+        let retrieve = || wellspring_retrieve::RetrieveError::from(refusal.into_error());
+        for problem in [
+            Problem::from(refusal.into_error()),
+            Problem::from(IngestError::from(refusal.into_error())),
+            Problem::from(retrieve()),
+            Problem::from(AnswerError::from(retrieve())),
+            Problem::from(AnswerError::from(refusal.into_error())),
+        ] {
+            assert_eq!((problem.code(), problem.status), ("budget-tenant-money", 429));
+            assert_eq!(problem.retry_after, Some(90));
+            assert!(problem.detail.contains("budget.tenant.money"), "{}", problem.detail);
+        }
     }
 
     #[test]

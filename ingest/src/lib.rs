@@ -25,4 +25,4 @@ pub use pipeline::{Embedders, Extract, InProcess};
 pub use preview::{Preview, preview};
 pub use report::{FileReport, JobReport, Outcome, Summary};
 pub use source::{Content, Submission};
-pub use worker::{Ingestor, WorkerPool};
+pub use worker::{Forecast, ForecastSummary, Ingestor, Planned, Target, WorkerPool};

@@ -20,9 +20,11 @@ use crate::source::Submission;
 
 pub(crate) mod beat;
 mod files;
+mod forecast;
 mod maintenance;
 mod pool;
 
+pub use forecast::{Forecast, ForecastSummary, Planned, Target};
 pub use pool::WorkerPool;
 
 /// Job changes kept for listeners that are slow; whoever misses some looks at the catalog instead.

@@ -63,6 +63,12 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
+    /// Of the tokens read, how many the provider had in its prompt cache.
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    /// Of the tokens read, how many the provider put into its prompt cache, where it charges for that.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
 }
 
 /// A whole generation.

@@ -15,8 +15,10 @@ pub mod filter;
 pub mod folder;
 pub mod jobs;
 pub mod keyword;
+pub mod ledger;
 pub mod names;
 pub mod queries;
+pub mod replies;
 pub mod scope;
 pub mod sync;
 pub mod vector;
@@ -29,6 +31,8 @@ pub use catalog::Catalog;
 pub use document::*;
 pub use error::{ErrorKind, Result, StoreError};
 pub use filter::Filter;
+pub use ledger::Ledger;
+pub use replies::Replies;
 pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 
 use std::path::PathBuf;
@@ -79,6 +83,10 @@ pub struct Store {
     pub blobs: Arc<dyn Blobs>,
     /// What is derived from the catalog.
     pub indexes: Arc<Indexes>,
+    /// What calls of paid models cost.
+    pub ledger: Arc<dyn Ledger>,
+    /// Replies kept to be given again.
+    pub replies: Arc<dyn Replies>,
     home: Home,
 }
 
@@ -113,8 +121,16 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
+        let open = catalog.settle_open().await?;
+        if open > 0 {
+            tracing::warn!(
+                calls = open,
+                "calls that an earlier process left open are charged at their worst case"
+            );
+        }
         let catalog = Arc::new(catalog);
-        let (accounts, audit) = (Arc::clone(&catalog), Arc::clone(&catalog));
+        let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
         Ok(Self {
@@ -123,6 +139,8 @@ impl Store {
             audit,
             blobs: Arc::new(blobs),
             indexes: Arc::new(indexes),
+            ledger,
+            replies,
             home: Home::Folder(Arc::new(folder)),
         })
     }
@@ -148,11 +166,13 @@ impl Store {
         })
         .await?;
         let catalog = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
-        let (accounts, audit) = (Arc::clone(&catalog), Arc::clone(&catalog));
+        let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
         let home = Home::Temporary { _blobs: Arc::new(folder) };
-        Ok(Self { catalog, accounts, audit, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
+        let (blobs, indexes) = (Arc::new(blobs), Arc::new(indexes));
+        Ok(Self { catalog, accounts, audit, blobs, indexes, ledger, replies, home })
     }
 
     /// The locked data folder; `None` for a store in memory.

@@ -60,6 +60,9 @@ impl Ask {
         for citation in &answer.citations {
             printer.line(footnote(citation))?;
         }
+        if let (Some(cost), Some(currency)) = (answer.spending.cost, &answer.spending.currency) {
+            note(format_args!("cost: {cost} {currency}"));
+        }
         Ok(if answer.abstained { Outcome::No } else { Outcome::Good })
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Ingest {
     /// Print one JSON record per file, then a summary
     #[arg(long)]
     json: bool,
+    /// Say what would be read, cut and embedded and what that costs; nothing is stored and no model is called
+    #[arg(long)]
+    dry_run: bool,
     /// Files and folders; a folder honours .gitignore
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -31,6 +34,9 @@ impl Ingest {
     pub(crate) async fn run(self, app: App) -> anyhow::Result<Outcome> {
         let printer = Printer { json: self.json };
         let name = CollectionName::new(self.collection.collection)?;
+        if self.dry_run {
+            return super::forecast::run(app, &name, self.paths, printer).await;
+        }
         let collection = app.ensure_collection(&local_scope(), &name).await?;
         let workers = app.ingestor.start(app.config.ingest.workers);
         let started = Instant::now();
@@ -57,6 +63,9 @@ impl Ingest {
         workers.shutdown(Duration::from_secs(10)).await;
         app.close().await?;
         printer.record(&json!({ "summary": summary, "seconds": started.elapsed().as_secs_f64() }))?;
+        if let (Some(cost), Some(currency), false) = (summary.cost, &summary.currency, self.json) {
+            note(format_args!("embedding cost {cost} {currency}"));
+        }
         if !self.json {
             note(sum(&summary, name.as_str(), started.elapsed()));
         }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use wellspring_answer::{AnswerEvent, AnswerRequest};
 use wellspring_retrieve::Mode;
 
+use super::account::account;
 use super::caller::Caller;
 use super::collections::find;
 use super::extract::ProblemJson;
@@ -73,20 +74,23 @@ pub(super) struct Question {
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "An empty or too long question, `k` out of range, a bad filter, an unknown member",
             body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A limit of `budget` leaves no room; `code` names it: `budget-tenant-money`, …",
+            body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Search or model can't serve now", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "It took longer than the request timeout; a stream has none", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn answer(
     State(server): State<Shared>,
-    Caller(scope): Caller,
+    caller: Caller,
     place: Option<Extension<InProgress>>,
     ProblemJson(body): ProblemJson<Question>,
 ) -> Result<Response, Problem> {
     let Question { collection, question, stream, k, mode, filter: input, model } = body;
     let filter = filter(input)?;
-    let scope = find(&server, &scope, &collection).await?;
-    let request = AnswerRequest { k, mode, filter, model, ..AnswerRequest::new(question) };
+    let scope = find(&server, &caller.0, &collection).await?;
+    let account = Some(account(&caller));
+    let request = AnswerRequest { k, mode, filter, model, account, ..AnswerRequest::new(question) };
     if !stream {
         let answer = server.app.answerer.answer(&scope, request).await.inspect_err(|_| ended("error"))?;
         ended(if answer.abstained { "refused" } else { "done" });

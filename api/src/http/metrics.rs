@@ -29,6 +29,7 @@ pub(super) fn recorder() -> anyhow::Result<PrometheusHandle> {
     }
     let handle = telemetry::start_metrics()?;
     describe();
+    crate::budget::describe();
     *recorder = Some(handle.clone());
     Ok(handle)
 }

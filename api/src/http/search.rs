@@ -10,6 +10,7 @@ use wellspring_retrieve::{Mode, NeighbourConfig, SearchRequest};
 use wellspring_store::Filter;
 
 use super::Shared;
+use super::account::account;
 use super::caller::Caller;
 use super::collections::find;
 use super::extract::ProblemJson;
@@ -90,18 +91,22 @@ pub(super) fn filter(input: Option<Value>) -> Result<Option<Filter>, Problem> {
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "An empty or too long query, `k` out of range, a bad filter, an unknown member",
             body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A limit of `budget` leaves no room; `code` names it: `budget-tenant-money`, …",
+            body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Nothing could answer, or too many requests are in progress", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn search(
     State(server): State<Shared>,
-    Caller(scope): Caller,
+    caller: Caller,
     ProblemJson(body): ProblemJson<SearchBody>,
 ) -> Result<Response, Problem> {
     let SearchBody { collection, query, k, mode, filter: input, explain, neighbours } = body;
     let filter = filter(input)?;
-    let scope = find(&server, &scope, &collection).await?;
-    let request = SearchRequest { k, mode, filter, explain, neighbours, ..SearchRequest::new(query) };
+    let scope = find(&server, &caller.0, &collection).await?;
+    let account = Some(account(&caller));
+    let request =
+        SearchRequest { k, mode, filter, explain, neighbours, account, ..SearchRequest::new(query) };
     let response = server.app.retriever.search(&scope, request).await?;
     super::metrics::searched(mode, &response);
     Ok(Json(response).into_response())

@@ -13,8 +13,12 @@ mod architecture;
 mod commands;
 mod crash;
 mod eval;
+mod http_budget;
 mod http_documents;
 mod http_door;
 mod http_search;
 mod support;
 mod walls;
+
+#[path = "../../../models/tests/provider/mod.rs"]
+mod provider;

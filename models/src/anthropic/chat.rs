@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::wire::{EventReader, Reply, Request, Turn, finish};
+use super::wire::{EventReader, Instructions, Reply, Request, Turn, finish};
 use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Role};
 use crate::error::Result;
 use crate::registry::ChatEndpoint;
@@ -51,7 +51,7 @@ impl AnthropicChat {
         Request {
             model: &self.config.model,
             max_tokens: request.max_tokens,
-            system: system.join("\n\n"),
+            system: if system.is_empty() { Vec::new() } else { vec![Instructions::new(system.join("\n\n"))] },
             messages: of(Role::User).map(turn).collect(),
             temperature: request.temperature.min(1.0),
             stop_sequences: &request.stop,

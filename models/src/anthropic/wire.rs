@@ -12,13 +12,36 @@ use crate::remote::{Dialect, Piece, error_text};
 pub(super) struct Request<'a> {
     pub(super) model: &'a str,
     pub(super) max_tokens: u32,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) system: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) system: Vec<Instructions>,
     pub(super) messages: Vec<Turn<'a>>,
     pub(super) temperature: f32,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) stop_sequences: &'a [String],
     pub(super) stream: bool,
+}
+
+/// The operator's instructions: the same in every request, so they are the prefix that is worth caching. A prefix that is
+/// shorter than the model caches (1024 tokens and more) is read as ever, at no cost.
+#[derive(Debug, Serialize)]
+pub(super) struct Instructions {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: String,
+    cache_control: CacheControl,
+}
+
+/// How long the prefix up to here is cached.
+#[derive(Debug, Serialize)]
+struct CacheControl {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl Instructions {
+    pub(super) fn new(text: String) -> Self {
+        Self { kind: "text", text, cache_control: CacheControl { kind: "ephemeral" } }
+    }
 }
 
 /// One message of a request.
@@ -68,9 +91,14 @@ pub(super) struct Counts {
 impl Counts {
     /// `None` unless both sides are known.
     pub(super) fn usage(self) -> Option<Usage> {
-        let cached =
-            self.cache_creation_input_tokens.unwrap_or(0) + self.cache_read_input_tokens.unwrap_or(0);
-        Some(Usage { input_tokens: self.input_tokens? + cached, output_tokens: self.output_tokens? })
+        let (written, read) =
+            (self.cache_creation_input_tokens.unwrap_or(0), self.cache_read_input_tokens.unwrap_or(0));
+        Some(Usage {
+            input_tokens: self.input_tokens? + written + read,
+            output_tokens: self.output_tokens?,
+            cached_input_tokens: read,
+            cache_write_tokens: written,
+        })
     }
 
     /// Later counts replace earlier ones.
@@ -189,7 +217,8 @@ mod tests {
         ] {
             assert!(matches!(reader.read(data), Ok(Piece::Nothing)), "{data}");
         }
-        assert_eq!(reader.usage(), Some(Usage { input_tokens: 15, output_tokens: 7 }));
+        let used = Usage { input_tokens: 15, output_tokens: 7, cached_input_tokens: 5, ..Usage::default() };
+        assert_eq!(reader.usage(), Some(used));
         let mut cut = EventReader::default();
         cut.read(r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#)
             .unwrap();

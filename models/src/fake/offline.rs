@@ -56,7 +56,7 @@ impl OfflineChat {
             script.end = super::ScriptEnd::Finished(FinishReason::Length);
         }
         let written = script.tokens.len() as u64;
-        script.using(Usage { input_tokens: read as u64, output_tokens: written })
+        script.using(Usage { input_tokens: read as u64, output_tokens: written, ..Usage::default() })
     }
 }
 

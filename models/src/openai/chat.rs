@@ -42,6 +42,14 @@ impl OpenAiChat {
         Self { config: self.config.clone(), endpoint: self.endpoint.without_retries() }
     }
 
+    /// Leads requests that begin with the same instructions to the same prompt cache. Only OpenAI's own service knows the
+    /// field; others may refuse it.
+    fn cache_key(&self, request: &ChatRequest) -> Option<String> {
+        let system = request.messages.first().filter(|message| message.role == Role::System)?;
+        let hash = blake3::hash(system.content.as_bytes()).to_hex();
+        self.endpoint.is_openai().then(|| format!("wellspring-{}", &hash[..16]))
+    }
+
     #[expect(
         deprecated,
         reason = "compatible servers know only the older names of the token limit and the seed"
@@ -58,6 +66,7 @@ impl OpenAiChat {
             max_completion_tokens,
             temperature: Some(request.temperature),
             seed: request.seed.map(u64::cast_signed),
+            prompt_cache_key: self.cache_key(request),
             stop: (!request.stop.is_empty()).then(|| StopConfiguration::StringArray(request.stop.clone())),
             stream: stream.then_some(true),
             stream_options: stream.then_some(ChatCompletionStreamOptions {

@@ -11,6 +11,15 @@ use crate::remote::{Dialect, Piece, error_text};
 #[derive(Debug, Deserialize)]
 pub(super) struct EmbeddingReply {
     pub(super) data: Vec<EmbeddingItem>,
+    #[serde(default)]
+    pub(super) usage: Option<EmbeddingUsage>,
+}
+
+/// Tokens of all inputs together.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct EmbeddingUsage {
+    #[serde(default)]
+    pub(super) prompt_tokens: Option<u64>,
 }
 
 /// One vector, and which input it belongs to.
@@ -80,12 +89,29 @@ pub(super) struct WireUsage {
     prompt_tokens: Option<u64>,
     #[serde(default)]
     completion_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+/// Parts of the prompt's tokens.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
 }
 
 impl WireUsage {
     /// `None` unless both numbers are there.
     pub(super) fn usage(self) -> Option<Usage> {
-        Some(Usage { input_tokens: self.prompt_tokens?, output_tokens: self.completion_tokens? })
+        Some(Usage {
+            input_tokens: self.prompt_tokens?,
+            output_tokens: self.completion_tokens?,
+            cached_input_tokens: self
+                .prompt_tokens_details
+                .and_then(|parts| parts.cached_tokens)
+                .unwrap_or(0),
+            cache_write_tokens: 0,
+        })
     }
 }
 

@@ -218,6 +218,18 @@ pub enum Purpose {
     Judge,
 }
 
+impl Purpose {
+    /// Its name in usage and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Expand => "expand",
+            Self::Rerank => "rerank",
+            Self::Judge => "judge",
+        }
+    }
+}
+
 impl Routes {
     pub(super) fn names(&self, purpose: Purpose) -> &[String] {
         match purpose {

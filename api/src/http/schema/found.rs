@@ -238,6 +238,8 @@ pub(crate) struct Answer {
     /// Tokens of the generation, where the provider says.
     #[schema(required)]
     usage: Option<Usage>,
+    /// What all paid models that were called for this answer used and cost, those of the search included.
+    spending: Spending,
     /// The chat model that wrote it; null for quoted sentences.
     #[schema(required)]
     model: Option<String>,
@@ -376,6 +378,45 @@ pub(crate) struct NumberedPassage {
 pub(crate) struct Usage {
     input_tokens: u64,
     output_tokens: u64,
+    /// Of the tokens read, how many the provider had in its prompt cache.
+    cached_input_tokens: u64,
+    /// Of the tokens read, how many the provider put into its prompt cache, where it charges for that.
+    cache_write_tokens: u64,
+}
+
+/// What the paid models that were called for one answer came to.
+#[derive(ToSchema)]
+pub(crate) struct Spending {
+    /// By purpose and model; empty where no paid model was called.
+    lines: Vec<SpendingLine>,
+    /// All lines with a price together, as a decimal; null where none has one.
+    #[schema(required, example = "0.0132")]
+    cost: Option<String>,
+    /// What the costs are in, where there are any.
+    #[schema(required, example = "USD")]
+    currency: Option<String>,
+}
+
+/// What the calls of one kind to one model came to.
+#[derive(ToSchema)]
+pub(crate) struct SpendingLine {
+    /// `answer`, `expand`, `rerank`, `embed_query`, …
+    purpose: String,
+    /// The model's configured name.
+    model: String,
+    /// Tries that were or may have been charged for.
+    calls: u64,
+    /// Replies that were kept from an earlier call and cost nothing.
+    cached: u64,
+    input_tokens: u64,
+    /// Of those, how many the provider had in its prompt cache.
+    cached_input_tokens: u64,
+    output_tokens: u64,
+    /// Whether some of the numbers are upper estimates, since the provider did not tell.
+    estimated: bool,
+    /// As a decimal; null without a price.
+    #[schema(required)]
+    cost: Option<String>,
 }
 
 /// The prompt that was used.

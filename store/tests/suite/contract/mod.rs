@@ -5,4 +5,6 @@ pub(crate) mod blobs;
 pub(crate) mod catalog;
 pub(crate) mod fixture;
 pub(crate) mod keyword;
+pub(crate) mod ledger;
+pub(crate) mod replies;
 pub(crate) mod vector;
