@@ -54,7 +54,6 @@ impl Sender {
     }
 
     /// The id of the API key, or `user:` and the subject of the token; `None` on a server without authentication.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what keeps things per caller asks for it"))]
     pub(crate) fn key(&self) -> Option<String> {
         match &self.identity {
             Identity::Local => None,

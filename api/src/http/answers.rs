@@ -13,7 +13,7 @@ use wellspring_answer::{AnswerEvent, AnswerRequest};
 use wellspring_retrieve::Mode;
 
 use super::account::account;
-use super::caller::Caller;
+use super::caller::Identified;
 use super::collections::find;
 use super::extract::ProblemJson;
 use super::limits::InProgress;
@@ -82,14 +82,14 @@ pub(super) struct Question {
 )]
 pub(super) async fn answer(
     State(server): State<Shared>,
-    caller: Caller,
+    Identified(sender): Identified,
     place: Option<Extension<InProgress>>,
     ProblemJson(body): ProblemJson<Question>,
 ) -> Result<Response, Problem> {
     let Question { collection, question, stream, k, mode, filter: input, model } = body;
     let filter = filter(input)?;
-    let scope = find(&server, &caller.0, &collection).await?;
-    let account = Some(account(&caller));
+    let scope = find(&server, sender.scope(), &collection).await?;
+    let account = Some(account(&sender));
     let request = AnswerRequest { k, mode, filter, model, account, ..AnswerRequest::new(question) };
     if !stream {
         let answer = server.app.answerer.answer(&scope, request).await.inspect_err(|_| ended("error"))?;

@@ -11,7 +11,7 @@ use wellspring_store::Filter;
 
 use super::Shared;
 use super::account::account;
-use super::caller::Caller;
+use super::caller::Identified;
 use super::collections::find;
 use super::extract::ProblemJson;
 use super::schema;
@@ -98,13 +98,13 @@ pub(super) fn filter(input: Option<Value>) -> Result<Option<Filter>, Problem> {
 )]
 pub(super) async fn search(
     State(server): State<Shared>,
-    caller: Caller,
+    Identified(sender): Identified,
     ProblemJson(body): ProblemJson<SearchBody>,
 ) -> Result<Response, Problem> {
     let SearchBody { collection, query, k, mode, filter: input, explain, neighbours } = body;
     let filter = filter(input)?;
-    let scope = find(&server, &caller.0, &collection).await?;
-    let account = Some(account(&caller));
+    let scope = find(&server, sender.scope(), &collection).await?;
+    let account = Some(account(&sender));
     let request =
         SearchRequest { k, mode, filter, explain, neighbours, account, ..SearchRequest::new(query) };
     let response = server.app.retriever.search(&scope, request).await?;

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Shared;
-use super::account::key;
-use super::caller::Caller;
+use super::caller::Identified;
 use super::extract::ProblemQuery;
 use crate::budget::{self, Day, UsageReport};
 use crate::problem::{Code, Problem};
@@ -39,13 +38,12 @@ pub(super) struct Days {
 )]
 pub(super) async fn show(
     State(server): State<Shared>,
-    caller: Caller,
+    Identified(sender): Identified,
     ProblemQuery(Days { from, to }): ProblemQuery<Days>,
 ) -> Result<Response, Problem> {
     let from = from.as_deref().map(|day| read("from", day)).transpose()?;
     let to = to.as_deref().map(|day| read("to", day)).transpose()?;
-    let key = key(&caller);
-    let report = budget::report(&server.app, caller.0.tenant(), key.as_deref(), (from, to), false).await?;
+    let report = budget::report(&server.app, sender.scope().tenant(), sender.key().as_deref(), (from, to), false).await?;
     Ok(Json(report).into_response())
 }
 
