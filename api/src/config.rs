@@ -13,9 +13,9 @@ use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
 use crate::auth::AuthConfig;
+use crate::budget::BudgetConfig;
 use crate::fetch::FetchConfig;
 use crate::limits::LimitsConfig;
-use crate::budget::BudgetConfig;
 use crate::telemetry::TelemetryConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.

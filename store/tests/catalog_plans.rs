@@ -10,7 +10,7 @@
     reason = "a test that panics has said what it had to say, also outside the test functions themselves"
 )]
 
-#[allow(dead_code, reason = "only the catalog's part is run here")]
+#[allow(dead_code, unused_macros, unused_imports, reason = "only the catalog's part is run here")]
 #[path = "suite/contract/mod.rs"]
 mod contract;
 

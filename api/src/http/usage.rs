@@ -43,7 +43,9 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let from = from.as_deref().map(|day| read("from", day)).transpose()?;
     let to = to.as_deref().map(|day| read("to", day)).transpose()?;
-    let report = budget::report(&server.app, sender.scope().tenant(), sender.key().as_deref(), (from, to), false).await?;
+    let report =
+        budget::report(&server.app, sender.scope().tenant(), sender.key().as_deref(), (from, to), false)
+            .await?;
     Ok(Json(report).into_response())
 }
 
