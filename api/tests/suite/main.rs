@@ -15,4 +15,5 @@ mod eval;
 mod http_documents;
 mod http_door;
 mod http_search;
+mod page;
 mod support;
