@@ -115,7 +115,7 @@ class Sheet {
   }
 
   refuse(data) {
-    this.text.replaceChildren(h("h2", {}, T.ask.refused), h("p", {}, T.from([data.answer])), data.reason ? h("p", { class: "faint" }, data.reason) : "");
+    this.text.replaceChildren(h("h2", {}, T.ask.refused), h("p", {}, data.answer), data.reason ? h("p", { class: "faint" }, T.ask.because(data.reason)) : "");
     this.text.classList.add("refusal");
     this.foot.replaceChildren();
     const dropped = checked(data.claims);

@@ -68,7 +68,7 @@ function text(about, stored, chunks) {
   const unit = ({ start, end, ...rest }) => ({ ...rest, start: offsets.unit(start), end: offsets.unit(end) });
   const pages = stored.pages.map(unit);
   const passages = chunks.map(unit).sort((a, b) => a.start - b.start);
-  const box = h("div", { class: "stored framed" });
+  const box = h("div", { class: "stored framed", tabindex: "0", role: "region", "aria-label": T.document.text });
   const legend = h("p", { class: "faint" }, T.document.legend);
   const fill = (on) => {
     draw(box, { text: stored.text, pages, mediaType: about.media_type, span: null, chunks: on ? passages : null });

@@ -79,7 +79,35 @@ export function locate(pieces, quote, before = "") {
     near ??= at;
     previous = "";
   }
-  return { ranges: ranges(page, merged(spans)), share: Math.min(1, held / wanted.length) };
+  const byParts = { spans, held };
+  const byRuns = held < 0.95 * wanted.length ? runs(page.text, wanted) : byParts;
+  const better = byRuns.held > byParts.held ? byRuns : byParts;
+  return { ranges: ranges(page, merged(better.spans)), share: Math.min(1, better.held / wanted.length) };
+}
+
+const SHORTEST_RUN = 8;
+
+// The longest runs of characters that both have, from the beginning of `wanted` on, each as near to the one before as can be:
+// what is left where the two readers disagree about a sign or the order of columns.
+function runs(text, wanted) {
+  const spans = [];
+  let held = 0;
+  let end = 0;
+  for (let at = 0; at + SHORTEST_RUN <= wanted.length; ) {
+    const seeds = occurrences(text, wanted.slice(at, at + SHORTEST_RUN));
+    if (!seeds.length) {
+      at++;
+      continue;
+    }
+    const start = seeds.sort((a, b) => Math.abs(a - end) - Math.abs(b - end))[0];
+    let length = SHORTEST_RUN;
+    while (at + length < wanted.length && text[start + length] === wanted[at + length]) length++;
+    spans.push([start, start + length]);
+    held += length;
+    at += length;
+    end = start + length;
+  }
+  return { spans, held };
 }
 
 // The full stop of a sentence is neither letter nor digit, but it is part of the sentence.

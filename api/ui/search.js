@@ -104,7 +104,9 @@ function correction(words) {
 function show(collection, query, hit, rank, found) {
   const from = T.from([hit.source, hit.page && T.page(hit.page), hit.headings.join(" › ")]);
   const heading = /^#+\s.*\n+/.exec(hit.text)?.[0] ?? "";
-  const text = heading.length < hit.text.length ? hit.text.slice(heading.length) : hit.text;
+  const body = heading.length < hit.text.length ? hit.text.slice(heading.length) : hit.text;
+  // Prose that was wrapped by hand would be wrapped twice here.
+  const text = body.replace(/([^\n|])\n(?=[\p{L}\p{N}])/gu, "$1 ");
   return h("li", {},
     h("button", { type: "button", onclick: (event) => open(collection, { ...hit, quote: hit.text }, event.currentTarget) },
       h("span", { class: "title" }, h("span", {}, hit.title || hit.source), h("span", { class: "score", title: T.search.score }, hit.score.toFixed(2))),

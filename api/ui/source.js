@@ -11,7 +11,7 @@ const KEPT = 8;
 const texts = new Map(); // path → what was read, the latest last
 let turn = 0;
 let opener = null;
-let shown = null; // { collection, place, document, view, original, number }
+let shown = null; // { collection, place, document, span, home, view, original, number, marks }
 
 /** Builds the panel into its element; closed at first. */
 export function start() {
@@ -105,6 +105,10 @@ function locateSpan(read, place) {
   const span = place.end > place.start ? read.unit({ start: place.start, end: place.end }) : null;
   shown.stale = Boolean(span && place.quote !== undefined && read.text.slice(span.start, span.end) !== place.quote);
   shown.span = shown.stale ? null : span;
+  // The first page may hold no more of it than a sign at its foot.
+  const words = ({ start, end }) => /[\p{L}\p{N}]/u.test(read.text.slice(Math.max(start, shown.span.start), Math.min(end, shown.span.end)));
+  const first = shown.span && read.pages.find((one) => one.start < shown.span.end && one.end > shown.span.start && words(one));
+  shown.home = first?.page ?? place.page ?? 1;
 }
 
 function tools(pdf) {
@@ -132,7 +136,7 @@ async function view(name) {
       if (mine !== turn || shown.view !== name) return;
       at("source-body").replaceChildren(shown.original.box);
       at("source-body").classList.add("desk");
-      await page(shown.number ?? shown.place.page ?? 1);
+      await page(shown.number ?? shown.home);
       return;
     } catch (error) {
       if (mine !== turn) return;
@@ -186,8 +190,7 @@ function zoom(by) {
 }
 
 function back() {
-  const home = shown.place.page ?? 1;
-  if (shown.view === "original" && shown.number !== home) page(home);
+  if (shown.view === "original" && shown.number !== shown.home) page(shown.home);
   else if (shown.marks?.length) scroll(shown.marks);
 }
 

@@ -60,7 +60,7 @@ class Pen {
       case "quote":
         return this.inlines(put("blockquote"), block);
       case "table": {
-        const table = put("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }).appendChild(h("table"));
+        const table = put("div", { class: "table", tabindex: "0", role: "region", "aria-label": T.source.table }).appendChild(h("table"));
         block.rows.forEach((row, index) => {
           const line = table.appendChild(h("tr"));
           for (const cell of row) this.inlines(line.appendChild(h(index ? "td" : "th", index ? {} : { scope: "col" })), cell);

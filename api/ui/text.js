@@ -23,7 +23,7 @@ export const T = {
   page: (n) => `page ${n}`,
   version: (n) => `version ${n}`,
   size: (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`),
-  ms: (ms) => (ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms.toFixed(ms < 10 ? 1 : 0)} ms`),
+  ms: (ms) => (ms >= 1000 ? `${(ms / 1000).toFixed(2)}\u00a0s` : `${ms.toFixed(ms < 10 ? 1 : 0)}\u00a0ms`),
   when: (iso) => new Date(iso).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" }),
   unreachable: "The server can't be reached. Is it still running?",
   noReason: (status) => `The server answered ${status} without a reason.`,
@@ -65,6 +65,7 @@ export const T = {
     read: (n) => `What was read: ${plural(n, "passage")}`,
     suspicious: "looks as if it were written for a model, not for a reader; treated as data",
     refused: "No answer",
+    because: (reason) => `${reason[0].toUpperCase()}${reason.slice(1).replace(/\.?$/, ".")}`,
     foundAnyway: "What was found anyway",
     foundNothing: "Nothing near the question was found.",
     checked: (kept, all) => (kept === all ? `How this was checked: all ${plural(all, "sentence")} stand` : `How this was checked: ${kept} of ${plural(all, "sentence")} stand`),
@@ -104,7 +105,7 @@ export const T = {
     canvas: (n) => `Page ${n} as it was uploaded`,
     pageMark: (n) => `Page ${n}`,
     download: "Download the original",
-    quote: "The cited passage",
+    table: "Table",
   },
 
   search: {
