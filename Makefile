@@ -58,6 +58,12 @@ serve: setup build ## The same set-up, then the server with its web page on 127.
 test: setup ## Run all tests
 	$(CARGO) test --workspace --locked
 
+.PHONY: page-test
+page-test: setup ## Drive the web page in an installed Chromium over real documents (needs node and npm)
+	$(CARGO) build --locked --package wellspring-api
+	cd api/tests/page && npm ci --no-audit --no-fund && \
+	  WELLSPRING_BINARY=$(abspath $(TARGET))/debug/wellspring npm test
+
 .PHONY: lint
 lint: ## Check format and lints, as CI does
 	$(CARGO) fmt --all --check

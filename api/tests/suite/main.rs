@@ -17,6 +17,7 @@ mod http_budget;
 mod http_documents;
 mod http_door;
 mod http_search;
+mod page;
 mod support;
 mod walls;
 
