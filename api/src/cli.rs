@@ -20,6 +20,7 @@ mod document;
 mod eval;
 mod ingest;
 mod job;
+mod mcp;
 mod models;
 mod query;
 mod search;
@@ -79,6 +80,8 @@ pub(crate) enum Command {
     /// List installed models, or fetch one
     #[command(subcommand)]
     Models(models::Models),
+    /// Speak the Model Context Protocol on standard input and output
+    Mcp(mcp::Mcp),
     /// Compare every index and blob with the catalog
     Verify(verify::Verify),
     /// Say what is missing on this machine and how to get it
@@ -197,6 +200,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,
         Command::Models(models) => Box::pin(models.run(config)).await,
+        Command::Mcp(mcp) => Box::pin(mcp.run(App::open(global, config, Role::Command).await?)).await,
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
         }

@@ -12,7 +12,9 @@ use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
+use crate::http::{BulkConfig, FeedbackConfig};
 use crate::telemetry::TelemetryConfig;
+use crate::webhooks::WebhooksConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,6 +36,12 @@ pub(crate) struct Config {
     pub(crate) retrieve: RetrieveConfig,
     /// Answers.
     pub(crate) answer: AnswerConfig,
+    /// Many documents in one upload.
+    pub(crate) bulk: BulkConfig,
+    /// What people say about results.
+    pub(crate) feedback: FeedbackConfig,
+    /// Who is told what happens to documents.
+    pub(crate) webhooks: WebhooksConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -140,6 +148,7 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
         anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
     })?;
     config.server.check()?;
+    config.webhooks.check()?;
     config.chunk.validate().context("the configuration is wrong at `chunk`")?;
     Ok(config)
 }

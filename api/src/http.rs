@@ -1,26 +1,34 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
 mod answers;
+mod bulk;
 mod caller;
 mod closing;
 mod collections;
 mod documents;
+mod etag;
 mod extract;
+mod feedback;
 mod form;
 pub(crate) mod guard;
 mod health;
 mod jobs;
 mod limits;
+mod mcp;
 mod measure;
 mod metrics;
+mod openai;
 mod openapi;
 mod page;
+mod rerank;
 mod schema;
 mod search;
 mod serve;
 mod spool;
 mod sse;
+mod trace;
 mod upload;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +50,8 @@ use closing::Closing;
 use guard::Hosts;
 use limits::Gate;
 
+pub(crate) use bulk::BulkConfig;
+pub(crate) use feedback::FeedbackConfig;
 pub(crate) use serve::{bind, serve};
 
 /// What handlers share.
@@ -75,6 +85,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(collections::show, collections::delete))
         .routes(routes!(upload::add, documents::list))
         .routes(routes!(documents::show, documents::delete))
+        .routes(routes!(bulk::add))
         .routes(routes!(documents::text))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))
@@ -84,6 +95,14 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::events))
         .routes(routes!(search::search))
         .routes(routes!(answers::answer))
+        .routes(routes!(rerank::rerank))
+        .routes(routes!(rerank::rerank_v2))
+        .merge(openai::routes())
+        .routes(routes!(feedback::say, feedback::list))
+        .routes(routes!(feedback::export))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
@@ -106,6 +125,7 @@ fn router(app: App, port: u16, recorder: PrometheusHandle, closing: Closing) -> 
     let router = page::routes().into_iter().fold(router, |router, (path, route)| router.route(path, route));
     router
         .merge(openapi::docs())
+        .merge(mcp::routes(&server))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are bounded where they are read, each kind with its own limit; this bounds what stands around a file.

@@ -3,10 +3,13 @@
 mod app;
 mod cli;
 mod config;
+mod footnotes;
 mod http;
+mod mcp;
 mod output;
 mod problem;
 mod telemetry;
+mod webhooks;
 
 use std::process::ExitCode;
 

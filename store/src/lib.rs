@@ -9,6 +9,7 @@ pub mod clock;
 pub mod document;
 pub mod error;
 pub mod fault;
+pub mod feedback;
 pub mod filter;
 pub mod folder;
 pub mod jobs;
@@ -19,6 +20,7 @@ pub mod scope;
 pub mod sync;
 pub mod vector;
 pub mod verify;
+pub mod webhooks;
 
 pub use blobs::Blobs;
 pub use catalog::Catalog;

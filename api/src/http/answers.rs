@@ -138,6 +138,7 @@ fn until_the_end(
     })
 }
 
-fn ended(outcome: &'static str) {
+/// Counts an answer by how it ended.
+pub(super) fn ended(outcome: &'static str) {
     metrics::counter!("wellspring_answers_total", "outcome" => outcome).increment(1);
 }

@@ -30,6 +30,9 @@ pub(super) const ROUTE: &str = "/openapi.json";
         (name = "jobs", description = "What became of it"),
         (name = "search", description = "Passages for a query"),
         (name = "answers", description = "Cited answers to a question"),
+        (name = "openai", description = "The same in OpenAI's shape, for the clients that speak it"),
+        (name = "feedback", description = "What people did with what they were shown"),
+        (name = "webhooks", description = "Who is told what happens to documents"),
         (name = "service", description = "Health and metrics"),
     )
 )]

@@ -10,9 +10,17 @@
 )]
 
 mod architecture;
+mod bulk;
+mod clients;
 mod crash;
 mod eval;
+mod feedback;
 mod http_documents;
 mod http_door;
 mod http_search;
+mod mcp;
+mod openai;
+#[path = "../../../models/tests/provider/mod.rs"]
+mod provider;
 mod support;
+mod webhooks;

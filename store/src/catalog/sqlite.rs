@@ -33,6 +33,7 @@ mod collections;
 mod connection;
 mod documents;
 mod failure;
+mod feedback;
 mod filter_sql;
 mod jobs;
 mod leases;
@@ -45,6 +46,7 @@ mod store;
 mod text;
 mod tuning;
 mod versions;
+mod webhooks;
 mod writer;
 
 /// See the module.
@@ -192,6 +194,16 @@ impl Catalog for SqliteCatalog {
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq> {
         let (now, scope, id) = (self.now(), scope.clone(), id.clone());
         write!(self, "delete", accept::delete(now, scope, id))
+    }
+
+    async fn delete_version(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        version: Version,
+    ) -> Result<Seq> {
+        let (now, scope, id) = (self.now(), scope.clone(), id.clone());
+        write!(self, "delete", accept::delete_version(now, scope, id, version))
     }
 
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>> {
