@@ -113,7 +113,8 @@ fn api() -> OpenApiRouter<Shared> {
 fn router(app: App, port: u16, recorder: PrometheusHandle, closing: Closing) -> Router {
     let largest_file = usize::try_from(app.config.ingest.max_upload_bytes).unwrap_or(usize::MAX);
     let largest_form = largest_file.saturating_add(4 * form::FIELD_LIMIT);
-    let (router, openapi) = api().split_for_parts();
+    let (router, mut openapi) = api().split_for_parts();
+    openapi::complete(&mut openapi);
     let server = Arc::new(Server {
         hosts: Hosts::new(port, &app.config.server.allowed_hosts),
         gate: Gate::new(app.config.server.max_concurrent_requests),

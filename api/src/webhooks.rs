@@ -188,6 +188,8 @@ impl Telling {
 /// known: what happens from now on will be told.
 pub(crate) async fn start(app: &App) -> anyhow::Result<Telling> {
     let config = &app.config.webhooks;
+    let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+    app.store.catalog.keep_receivers(&names).await?;
     let mut tasks = Vec::with_capacity(config.endpoints.len());
     for endpoint in &config.endpoints {
         let sender = Sender::new(app.store.clone(), endpoint, config.clone())?;

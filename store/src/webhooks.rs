@@ -85,6 +85,9 @@ pub struct Attempt {
 /// written by the transactions that make them happen.
 #[async_trait]
 pub trait DeliveryRows {
+    /// Forgets receivers of other names: what waits for them is given up, and events are no longer kept for them.
+    async fn keep_receivers(&self, endpoints: &[String]) -> Result<()>;
+
     /// Makes deliveries of the events that the receiver has not been told of, while fewer than `most_pending` of its own
     /// wait. A receiver that is not known yet is told of what happens from now on. Every event is planned once.
     async fn plan_deliveries(&self, receiver: &Receiver, most_pending: u32) -> Result<Planned>;

@@ -62,7 +62,7 @@ pub(super) struct Question {
     responses(
         (status = 200, description = "The answer, or a refusal", content(
             (schema::Answer = "application/json"),
-            (String = "text/event-stream", example = "event: retrieval\ndata: {\"passages\":[…],\"degraded\":[]}\n\n\
+            (schema::ServerSentEvent = "text/event-stream", example = "event: retrieval\ndata: {\"passages\":[…],\"degraded\":[]}\n\n\
                 event: token\ndata: {\"text\":\"Leave needs two weeks' notice. [1]\"}\n\n\
                 event: citation\ndata: {\"n\":1,\"document_id\":\"handbook/leave.md\",…}\n\n\
                 event: done\ndata: {\"answer\":\"Leave needs two weeks' notice. [1]\",…}\n\n"),

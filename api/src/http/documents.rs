@@ -174,7 +174,7 @@ pub(super) async fn chunks(
         ("id" = String, Path, description = "The document's id, percent-encoded", example = "handbook/welcome.md"),
     ),
     responses(
-        (status = 200, description = "The bytes", content_type = "application/octet-stream"),
+        (status = 200, description = "The bytes, as what they were read", content_type = "*/*"),
         (status = 404, description = "No such document, or not visible yet", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -231,6 +231,7 @@ pub(super) struct ExportQuery {
     /// `jsonl`: the log that `eval judgements --feedback` reads. `qrels`: judgements in BEIR's columns. `judgements`: the
     /// same as JSON, with the queries' texts and what people disagree about.
     #[serde(default)]
+    #[param(inline)]
     format: Format,
     /// What clicks of different sessions must weigh together before they make a document relevant; 3 if absent.
     #[param(minimum = 1, maximum = 1000)]
@@ -255,7 +256,7 @@ pub(super) enum Format {
     params(("collection" = String, Path, description = "The collection's name", example = "default"), ExportQuery),
     responses(
         (status = 200, description = "The export", content(
-            (String = "application/x-ndjson"), (String = "text/tab-separated-values"), (Object = "application/json"))),
+            (Object = "application/json"), (String = "application/x-ndjson"), (String = "text/tab-separated-values"))),
         (status = 403, description = "For administrators only", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such collection", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A bad format", body = Problem, content_type = "application/problem+json"),

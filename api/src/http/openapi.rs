@@ -6,6 +6,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::{Json, Router};
 use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::Shared;
@@ -45,10 +46,29 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
     api
 }
 
+/// Adds to every operation what any request can meet: a wrong content type or name, a foreign host, a full server, a fault
+/// of ours.
+pub(super) fn complete(api: &mut utoipa::openapi::OpenApi) {
+    let problem = || {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        ResponseBuilder::new()
+            .description("Whatever else goes wrong; `code` says what")
+            .content("application/problem+json", content)
+            .build()
+    };
+    for item in api.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), problem().into());
+        }
+    }
+}
+
 /// The whole description as the repository keeps it.
 #[cfg(test)]
 fn document() -> serde_json::Result<String> {
-    let api = super::api().into_openapi();
+    let mut api = super::api().into_openapi();
+    complete(&mut api);
     let mut text = serde_json::to_string_pretty(&api)?;
     text.push('\n');
     Ok(text)

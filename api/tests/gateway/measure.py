@@ -126,13 +126,15 @@ def litellm(provider):
                 stdout=log, stderr=log, env=env,
             )
             try:
-                for _ in range(240):
+                for _ in range(600):
                     with contextlib.suppress(OSError):
                         urllib.request.urlopen(f"http://127.0.0.1:{port}/health/liveliness", timeout=2)
                         break
                     if running.poll() is not None:
                         sys.exit((pathlib.Path(folder) / "log").read_text())
                     time.sleep(0.5)
+                else:
+                    sys.exit("LiteLLM's proxy did not start within five minutes")
                 yield f"http://127.0.0.1:{port}"
             finally:
                 running.terminate()

@@ -206,11 +206,12 @@ async fn texts_are_embedded_in_both_encodings() {
         bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
     };
     assert_eq!(decoded, vector, "a vector depends neither on its batch nor on how it is written");
-    let short =
-        post(json!({ "model": "default", "input": "two weeks notice", "dimensions": 32 })).await.good();
-    let short = floats(&short["data"][0]["embedding"]);
+    // Most components of this embedder are 0: a shorter vector that still points somewhere.
+    let length = 1 + vector.iter().position(|x| *x != 0.0).unwrap();
+    let body = json!({ "model": "default", "input": "two weeks notice", "dimensions": length });
+    let short = floats(&post(body).await.good()["data"][0]["embedding"]);
     let norm: f32 = short.iter().map(|x| x * x).sum();
-    assert!(short.len() == 32 && (norm - 1.0).abs() < 1e-4, "{norm}");
+    assert!(short.len() == length && (norm - 1.0).abs() < 1e-4, "{norm}");
     for (bad, status, code) in [
         (json!({ "model": "default", "input": [] }), 400, "invalid"),
         (json!({ "model": "default", "input": [[1, 2]] }), 400, "invalid"),

@@ -1,5 +1,6 @@
 -- What happened to documents, for those who want to be told. Written by the very transaction that made it happen, so that
--- nothing is told that was rolled back and nothing is forgotten in a crash. The newest ten thousand are kept.
+-- nothing is told that was rolled back and nothing is forgotten in a crash. At most the newest ten thousand are kept, and no
+-- longer, once documents are purged, than until every receiver was told: they name documents.
 CREATE TABLE events (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant      TEXT NOT NULL,
@@ -60,4 +61,5 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (endpoint, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_by_tenant ON deliveries (tenant, key);
+CREATE INDEX deliveries_by_age ON deliveries (updated_at) WHERE state <> 'pending';
 CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint, state, key);

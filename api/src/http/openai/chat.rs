@@ -13,7 +13,7 @@ use super::super::caller::Caller;
 use super::super::extract::ProblemJson;
 use super::super::limits::InProgress;
 use super::super::search::filter;
-use super::super::{Shared, sse};
+use super::super::{Shared, schema, sse};
 use super::chunks::{Chunks, until_the_end};
 use super::wire::{ChatBody, Choice, Completion, Reply, TokenUsage, extra, finish_reason};
 use super::{ErrorBody, Failure};
@@ -33,7 +33,7 @@ use crate::problem::Problem;
     responses(
         (status = 200, description = "The answer, or a refusal", content(
             (Completion = "application/json"),
-            (String = "text/event-stream", example = "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\
+            (schema::ServerSentEvent = "text/event-stream", example = "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\
                 \"delta\":{\"content\":\"Leave needs two weeks' notice. [1]\"},\"finish_reason\":null}],…}\n\ndata: [DONE]\n\n"),
         )),
         (status = 400, description = "Not JSON, no question, or something that is not offered", body = ErrorBody),
@@ -42,6 +42,7 @@ use crate::problem::Problem;
         (status = 413, description = "The body is too large", body = ErrorBody),
         (status = 415, description = "Not JSON", body = ErrorBody),
         (status = 429, description = "A limit was reached", body = ErrorBody),
+        (status = 500, description = "A fault of the server, or what the model wrote was no reply", body = ErrorBody),
         (status = 503, description = "Search or model can't serve now", body = ErrorBody),
         (status = 504, description = "It took too long", body = ErrorBody),
     )

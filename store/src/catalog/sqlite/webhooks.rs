@@ -16,9 +16,23 @@ use crate::webhooks::{Attempt, Delivery, DeliveryRows, DeliveryState, Planned, R
 
 /// Finished deliveries kept for each receiver.
 const KEPT: i64 = 10_000;
+/// No longer than this, in microseconds: thirty days.
+const REMEMBERED: i64 = 30 * 24 * 3600 * 1_000_000;
+
+/// The number of the newest event that there ever was; events themselves are forgotten.
+macro_rules! newest {
+    () => {
+        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)"
+    };
+}
 
 #[async_trait]
 impl DeliveryRows for SqliteCatalog {
+    async fn keep_receivers(&self, endpoints: &[String]) -> Result<()> {
+        let (now, endpoints) = (self.now(), endpoints.to_vec());
+        self.database.write(None, move |connection| Box::pin(keep_only(connection, now, endpoints))).await
+    }
+
     async fn plan_deliveries(&self, receiver: &Receiver, most_pending: u32) -> Result<Planned> {
         let (now, receiver) = (self.now(), receiver.clone());
         // Whoever looks every second and finds nothing should not make the disk sync.
@@ -65,12 +79,50 @@ impl DeliveryRows for SqliteCatalog {
     }
 }
 
+/// Forgets who was told once there is nobody of that name any more, so that events need not be kept for them.
+async fn keep_only(connection: &mut SqliteConnection, now: i64, endpoints: Vec<String>) -> Result<()> {
+    let names = json(&endpoints)?;
+    sqlx::query("DELETE FROM webhook_cursors WHERE endpoint NOT IN (SELECT value FROM json_each(?))")
+        .bind(&names)
+        .execute(&mut *connection)
+        .await
+        .during("forget receivers")?;
+    sqlx::query(
+        "UPDATE deliveries SET state = 'failed', error = 'the receiver was removed', updated_at = ?1 \
+         WHERE state = 'pending' AND endpoint NOT IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(now)
+    .bind(names)
+    .execute(connection)
+    .await
+    .during("forget receivers")?;
+    Ok(())
+}
+
+/// Part of a purge: events that every receiver was told of, and deliveries that ended long ago. Both name documents.
+pub(super) async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<()> {
+    sqlx::query(concat!(
+        "DELETE FROM events WHERE seq <= (SELECT coalesce(min(seq), ",
+        newest!(),
+        ") FROM webhook_cursors)"
+    ))
+    .execute(&mut *connection)
+    .await
+    .during("forget events")?;
+    sqlx::query("DELETE FROM deliveries WHERE state <> 'pending' AND updated_at < ?")
+        .bind(now.saturating_sub(REMEMBERED))
+        .execute(connection)
+        .await
+        .during("forget deliveries")?;
+    Ok(())
+}
+
 /// Whether the receiver is new, or events came since it was told last.
 async fn is_news(connection: &mut SqliteConnection, receiver: Receiver) -> Result<bool> {
-    sqlx::query_scalar(
-        "SELECT coalesce((SELECT seq FROM webhook_cursors WHERE endpoint = ?), -1) < \
-            coalesce((SELECT max(seq) FROM events), 0)",
-    )
+    sqlx::query_scalar(concat!(
+        "SELECT coalesce((SELECT seq FROM webhook_cursors WHERE endpoint = ?), -1) < ",
+        newest!()
+    ))
     .bind(receiver.endpoint)
     .fetch_one(connection)
     .await
@@ -120,13 +172,11 @@ async fn plan(
         .during("plan deliveries")?;
     let Some(cursor) = cursor else {
         // Whoever is new is told what happens from now on.
-        sqlx::query(
-            "INSERT INTO webhook_cursors (endpoint, seq) SELECT ?, coalesce(max(seq), 0) FROM events",
-        )
-        .bind(&receiver.endpoint)
-        .execute(connection)
-        .await
-        .during("plan deliveries")?;
+        sqlx::query(concat!("INSERT INTO webhook_cursors (endpoint, seq) VALUES (?, ", newest!(), ")"))
+            .bind(&receiver.endpoint)
+            .execute(connection)
+            .await
+            .during("plan deliveries")?;
         return Ok(Planned::default());
     };
     let pending: i64 =
@@ -172,10 +222,11 @@ async fn plan(
         .during("plan deliveries")?;
     }
     // Where all that matched was taken, what did not match need not be looked at again.
-    sqlx::query(
-        "UPDATE webhook_cursors SET seq = max(seq, CASE WHEN ?2 THEN (SELECT coalesce(max(seq), 0) FROM events) \
-            ELSE ?3 END) WHERE endpoint = ?1",
-    )
+    sqlx::query(concat!(
+        "UPDATE webhook_cursors SET seq = max(seq, CASE WHEN ?2 THEN ",
+        newest!(),
+        " ELSE ?3 END) WHERE endpoint = ?1"
+    ))
     .bind(&receiver.endpoint)
     .bind(signed(events.len())? < room)
     .bind(events.last().map_or(cursor, |event| event.seq))

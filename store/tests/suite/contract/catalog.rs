@@ -68,6 +68,7 @@ macro_rules! rules {
             receivers_are_told_once_of_what_is_theirs,
             deliveries_are_retried_given_up_and_replayed,
             deliveries_stay_behind_walls_and_bounds,
+            events_are_kept_no_longer_than_they_are_needed,
             the_backlog_is_counted,
             deleting_beats_a_running_job,
             deleting_cancels_queued_jobs,

@@ -95,6 +95,41 @@ pub(crate) async fn deliveries_are_retried_given_up_and_replayed(f: &Fixture) {
     assert_eq!((one.state, one.status, one.error.as_deref()), (DeliveryState::Delivered, Some(204), None));
 }
 
+pub(crate) async fn events_are_kept_no_longer_than_they_are_needed(f: &Fixture) {
+    let docs = f.docs().await;
+    let (all, slow) = (receiver("all"), receiver("slow"));
+    plan(f, &all).await;
+    plan(f, &slow).await;
+    f.published(&docs, document("a", "a\n"), "a\n").await;
+    f.catalog.delete_document(&docs, &id("a")).await.unwrap();
+    assert_eq!(plan(f, &all).await.deliveries, 2);
+    f.flushed(&docs).await;
+    f.catalog.purge(10).await.unwrap();
+    assert_eq!(
+        plan(f, &slow).await,
+        Planned { deliveries: 2, lost: 0 },
+        "a purge waits for whoever was not told"
+    );
+    f.catalog.purge(10).await.unwrap();
+    f.catalog.keep_receivers(&["all".to_owned()]).await.unwrap();
+    assert_eq!(due(f, "slow").await, vec![], "nobody of that name is told any more");
+    assert_eq!(plan(f, &slow).await, Planned::default(), "and whoever comes again is new");
+    f.published(&docs, document("b", "b\n"), "b\n").await;
+    for one in [&all, &slow] {
+        assert_eq!(plan(f, one).await, Planned { deliveries: 1, lost: 0 }, "{}", one.endpoint);
+    }
+    let page = f
+        .catalog
+        .deliveries(&administrator(), Some("slow"), Some(DeliveryState::Failed), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(page.items.len(), 2);
+    f.clock.advance(MINUTE * 60 * 24 * 31);
+    f.catalog.purge(10).await.unwrap();
+    let page = f.catalog.deliveries(&administrator(), None, None, None, 10).await.unwrap();
+    assert!(page.items.iter().all(|one| one.state == DeliveryState::Pending), "{:?}", page.items);
+}
+
 pub(crate) async fn deliveries_stay_behind_walls_and_bounds(f: &Fixture) {
     let docs = f.docs().await;
     let all = receiver("all");
