@@ -131,6 +131,34 @@ measure-answers: setup ## Measure claim support on WiCE, quoted answers on SQuAD
 provider: ## Start the local provider that fails on request; models/tests/clients/check.py tries the official clients on it
 	$(CARGO) run --locked --package wellspring-models --example provider -- 127.0.0.1:9977
 
+CLIENTS := $(TARGET)/clients
+$(CLIENTS)/bin/schemathesis: api/tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.PHONY: clients
+clients: $(CLIENTS)/bin/schemathesis ## Try the official clients of OpenAI, Cohere, MCP, LangChain and LlamaIndex on the server, unmodified
+	$(CARGO) build --locked --package wellspring-api
+	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/check.py $(TARGET)/debug/wellspring
+
+EXAMPLES ?= 50
+.PHONY: schemathesis
+schemathesis: $(CLIENTS)/bin/schemathesis ## Send EXAMPLES made-up requests to each operation: no 500, and every response as openapi.json says
+	$(CARGO) build --locked --package wellspring-api
+	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/conform.py $(TARGET)/debug/wellspring $(EXAMPLES)
+
+GATEWAY := $(TARGET)/gateway
+$(GATEWAY)/bin/litellm: api/tests/gateway/requirements.txt
+	$(PYTHON) -m venv $(GATEWAY)
+	$(GATEWAY)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+REQUESTS ?= 300
+.PHONY: gateway
+gateway: setup build $(GATEWAY)/bin/litellm ## Measure what the server adds to a local provider's latency, beside LiteLLM's proxy
+	PYTHONDONTWRITEBYTECODE=1 $(GATEWAY)/bin/python api/tests/gateway/measure.py $(WELLSPRING) $(REQUESTS)
+
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up
 	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)" --example bench

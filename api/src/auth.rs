@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, header};
+use uuid::Uuid;
+use wellspring_models::Account;
 use wellspring_store::accounts::{Accounts, Grant, NewKey, Right};
 use wellspring_store::{Scope, StoreError, TenantId};
 
@@ -60,6 +62,16 @@ impl Sender {
             Identity::Key(id) => Some(id.clone()),
             Identity::User(_) => Some(self.actor()),
         }
+    }
+
+    /// Whether its credential allows this tool.
+    pub(crate) fn may_use(&self, tool: &str) -> bool {
+        self.grant.may_use(tool)
+    }
+
+    /// Who pays for one request of the sender.
+    pub(crate) fn account(&self) -> Account {
+        Account::new(self.scope().tenant().as_str(), self.key(), Uuid::now_v7().to_string())
     }
 
     /// The name in the audit log and of the rate limits: `key:…`, `user:…` or `local`. Never a secret.

@@ -25,6 +25,7 @@ mod init;
 mod job;
 mod key;
 mod manual;
+mod mcp;
 mod models;
 mod query;
 mod search;
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Models(models::Models),
     /// Show what paid models used and cost
     Usage(usage::Usage),
+    /// Speak the Model Context Protocol on standard input and output
+    Mcp(mcp::Mcp),
     /// Compare every index and blob with the catalog
     Verify(verify::Verify),
     /// Say what is missing on this machine and how to get it
@@ -250,6 +253,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,
         Command::Models(models) => Box::pin(models.run(config)).await,
         Command::Usage(usage) => Box::pin(usage.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Mcp(mcp) => Box::pin(mcp.run(App::open(global, config, Role::Command).await?)).await,
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
         }

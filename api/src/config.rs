@@ -15,8 +15,10 @@ use wellspring_store::sync::SyncConfig;
 use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
 use crate::fetch::FetchConfig;
+use crate::http::{BulkConfig, FeedbackConfig};
 use crate::limits::LimitsConfig;
 use crate::telemetry::TelemetryConfig;
+use crate::webhooks::WebhooksConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -46,6 +48,12 @@ pub(crate) struct Config {
     pub(crate) answer: AnswerConfig,
     /// What paid models may cost.
     pub(crate) budget: BudgetConfig,
+    /// Many documents in one upload.
+    pub(crate) bulk: BulkConfig,
+    /// What people say about results.
+    pub(crate) feedback: FeedbackConfig,
+    /// Who is told what happens to documents.
+    pub(crate) webhooks: WebhooksConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -158,6 +166,7 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     if let Some(jwt) = &config.auth.jwt {
         jwt.check()?;
     }
+    config.webhooks.check()?;
     config.chunk.validate().context("the configuration is wrong at `chunk`")?;
     Ok(config)
 }

@@ -1,36 +1,43 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
 mod access;
-mod account;
 mod answers;
 mod audit;
 mod authorise;
+mod bulk;
 mod caller;
 mod classes;
 mod closing;
 mod collections;
 mod connection;
 mod documents;
+mod etag;
 mod extract;
+mod feedback;
 mod form;
 pub(crate) mod guard;
 mod health;
 mod jobs;
 mod keys;
 mod limits;
+mod mcp;
 mod measure;
 mod metrics;
+mod openai;
 mod openapi;
 mod page;
 mod policy;
+mod rerank;
 mod schema;
 mod search;
 mod serve;
 mod session;
 mod spool;
 mod sse;
+mod trace;
 mod upload;
 mod usage;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -57,6 +64,8 @@ use closing::Closing;
 use guard::Hosts;
 use limits::Gate;
 
+pub(crate) use bulk::BulkConfig;
+pub(crate) use feedback::FeedbackConfig;
 pub(crate) use serve::{bind, serve};
 
 /// What handlers share.
@@ -97,6 +106,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(upload::add, documents::list))
         .routes(routes!(documents::show, documents::delete))
         .routes(routes!(access::set))
+        .routes(routes!(bulk::add))
         .routes(routes!(documents::text))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))
@@ -111,6 +121,14 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(audit::list))
         .routes(routes!(session::open, session::close))
         .routes(routes!(usage::show))
+        .routes(routes!(rerank::rerank))
+        .routes(routes!(rerank::rerank_v2))
+        .merge(openai::routes())
+        .routes(routes!(feedback::say, feedback::list))
+        .routes(routes!(feedback::export))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
@@ -128,7 +146,8 @@ fn router(
     let largest_file = usize::try_from(app.config.ingest.max_upload_bytes).unwrap_or(usize::MAX);
     let largest_form = largest_file.saturating_add(4 * form::FIELD_LIMIT);
     let (router, openapi) = api().split_for_parts();
-    let openapi = policy::describe(openapi);
+    let mut openapi = policy::describe(openapi);
+    openapi::complete(&mut openapi);
     let hosts = Hosts::new(port, &app.config.server.allowed_hosts);
     let server = Arc::new(Server {
         hosts: if authenticator.is_on() { hosts.with_any_name() } else { hosts },
@@ -146,6 +165,7 @@ fn router(
     let router = page::routes().into_iter().fold(router, |router, (path, route)| router.route(path, route));
     let router = router
         .merge(openapi::docs())
+        .merge(mcp::routes(&server))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are bounded where they are read, each kind with its own limit; this bounds what stands around a file.

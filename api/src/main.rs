@@ -6,11 +6,15 @@ mod budget;
 mod cli;
 mod config;
 mod fetch;
+mod footnotes;
+mod http;
 mod http;
 mod limits;
+mod mcp;
 mod output;
 mod problem;
 mod telemetry;
+mod webhooks;
 
 use std::process::ExitCode;
 

@@ -46,6 +46,7 @@ pub(crate) enum Code {
     NotFound,
     MethodNotAllowed,
     Conflict,
+    PreconditionFailed,
     IdempotencyMismatch,
     TooLarge,
     UnsupportedMediaType,
@@ -59,6 +60,11 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// The stable name that a problem carries as `code`.
+    pub(crate) fn name(self) -> &'static str {
+        self.parts().1
+    }
+
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "the request can't be read"),
@@ -74,6 +80,9 @@ impl Code {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the method is not offered here")
             }
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "in conflict with what is there"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "not the version that was named")
+            }
             Self::IdempotencyMismatch => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-mismatch",
@@ -131,15 +140,34 @@ impl Problem {
     }
 
     /// The stable code.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The cause in words, which a client may read.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The member of the request that is wrong, if one is.
+    pub(crate) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// Seconds to wait before trying again, if that helps.
+    pub(crate) fn wait(&self) -> Option<u64> {
+        self.retry_after
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();

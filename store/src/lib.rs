@@ -11,6 +11,7 @@ pub mod clock;
 pub mod document;
 pub mod error;
 pub mod fault;
+pub mod feedback;
 pub mod filter;
 pub mod folder;
 pub mod jobs;
@@ -23,6 +24,7 @@ pub mod scope;
 pub mod sync;
 pub mod vector;
 pub mod verify;
+pub mod webhooks;
 
 pub use accounts::Accounts;
 pub use audit::AuditLog;

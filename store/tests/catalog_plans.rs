@@ -58,11 +58,12 @@ impl Subscriber for Statements {
 }
 
 /// Lines of a plan that read everything there is: of a parameter, of a constant, of an index that holds only the few
-/// rows that are wanted, of the collections (few), or of a list that was just made.
+/// rows that are wanted, of the collections or receivers (few), or of a list that was just made.
 const HARMLESS: &[&str] = &[
     "VIRTUAL TABLE",
     "CONSTANT ROW",
     "USING INDEX jobs_open",
+    "USING INDEX deliveries_due",
     "USING COVERING INDEX jobs_open",
     "INDEX collections_deleted",
     "INDEX documents_deleted",
@@ -72,6 +73,7 @@ const HARMLESS: &[&str] = &[
     "SCAN doomed_blobs",
     "SCAN piece",
     "SCAN sqlite_sequence",
+    "SCAN webhook_cursors",
     "2-ROW VALUES CLAUSE",
 ];
 

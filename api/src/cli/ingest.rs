@@ -1,8 +1,11 @@
 //! `wellspring ingest`: files and folders into a collection, with a report line per file.
 
+mod watch;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Args;
 use futures::StreamExt;
 use serde_json::json;
@@ -12,6 +15,10 @@ use wellspring_store::CollectionName;
 use super::{InCollection, local_scope};
 use crate::app::App;
 use crate::output::{Outcome, Printer, note};
+use watch::Watch;
+
+/// Looking more often would only keep the disk busy.
+const LEAST_INTERVAL: f64 = 0.05;
 
 /// Read files and folders into a collection; returns when they are searchable
 #[derive(Debug, Args)]
@@ -24,6 +31,12 @@ pub(crate) struct Ingest {
     /// Say what would be read, cut and embedded and what that costs; nothing is stored and no model is called
     #[arg(long)]
     dry_run: bool,
+    /// Go on following the folders: what changes is read again, what disappears is deleted
+    #[arg(long)]
+    watch: bool,
+    /// Seconds between two looks, at least 0.05
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, requires = "watch")]
+    interval: f64,
     /// Files and folders; a folder honours .gitignore
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -38,6 +51,10 @@ impl Ingest {
             return super::forecast::run(app, &name, self.paths, printer).await;
         }
         let collection = app.ensure_collection(&local_scope(), &name).await?;
+        let watch = match self.watch {
+            true => Some(Watch::new(app.clone(), collection.clone(), self.paths.clone(), printer).await?),
+            false => None,
+        };
         let workers = app.ingestor.start(app.config.ingest.workers);
         let started = Instant::now();
         let bar = printer.progress(None, "files");
@@ -59,6 +76,13 @@ impl Ingest {
                 error = &error as &dyn std::error::Error,
                 "nothing was learned from the documents"
             );
+        }
+        if let Some(watch) = watch {
+            printer.record(&json!({ "watching": true }))?;
+            note(format_args!("watching; stop with an interrupt (Ctrl-C)"));
+            let interval = Duration::try_from_secs_f64(self.interval.max(LEAST_INTERVAL))
+                .context("`--interval` is no number of seconds")?;
+            Box::pin(watch.run(interval, super::serve::stop_signal())).await?;
         }
         workers.shutdown(Duration::from_secs(10)).await;
         app.close().await?;

@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use wellspring_answer::{AnswerEvent, AnswerRequest};
 use wellspring_retrieve::Mode;
 
-use super::account::account;
 use super::caller::Identified;
 use super::collections::find;
 use super::extract::ProblemJson;
@@ -63,7 +62,7 @@ pub(super) struct Question {
     responses(
         (status = 200, description = "The answer, or a refusal", content(
             (schema::Answer = "application/json"),
-            (String = "text/event-stream", example = "event: retrieval\ndata: {\"passages\":[…],\"degraded\":[]}\n\n\
+            (schema::ServerSentEvent = "text/event-stream", example = "event: retrieval\ndata: {\"passages\":[…],\"degraded\":[]}\n\n\
                 event: token\ndata: {\"text\":\"Leave needs two weeks' notice. [1]\"}\n\n\
                 event: citation\ndata: {\"n\":1,\"document_id\":\"handbook/leave.md\",…}\n\n\
                 event: done\ndata: {\"answer\":\"Leave needs two weeks' notice. [1]\",…}\n\n"),
@@ -89,7 +88,7 @@ pub(super) async fn answer(
     let Question { collection, question, stream, k, mode, filter: input, model } = body;
     let filter = filter(input)?;
     let scope = find(&server, sender.scope(), &collection).await?;
-    let account = Some(account(&sender));
+    let account = Some(sender.account());
     let request = AnswerRequest { k, mode, filter, model, account, ..AnswerRequest::new(question) };
     if !stream {
         let answer = server.app.answerer.answer(&scope, request).await.inspect_err(|_| ended("error"))?;
@@ -142,6 +141,7 @@ fn until_the_end(
     })
 }
 
-fn ended(outcome: &'static str) {
+/// Counts an answer by how it ended.
+pub(super) fn ended(outcome: &'static str) {
     metrics::counter!("wellspring_answers_total", "outcome" => outcome).increment(1);
 }

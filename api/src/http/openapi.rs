@@ -8,6 +8,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::{Json, Router};
 use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::Shared;
@@ -35,6 +36,9 @@ pub(super) const ROUTE: &str = "/openapi.json";
         (name = "search", description = "Passages for a query"),
         (name = "answers", description = "Cited answers to a question"),
         (name = "administration", description = "Keys, and what was done with them"),
+        (name = "openai", description = "The same in OpenAI's shape, for the clients that speak it"),
+        (name = "feedback", description = "What people did with what they were shown"),
+        (name = "webhooks", description = "Who is told what happens to documents"),
         (name = "service", description = "Health and metrics"),
     )
 )]
@@ -67,10 +71,29 @@ pub(super) fn operations(api: &utoipa::openapi::OpenApi) -> HashMap<String, Stri
     ids
 }
 
+/// Adds to every operation what any request can meet: a wrong content type or name, a foreign host, a full server, a fault
+/// of ours.
+pub(super) fn complete(api: &mut utoipa::openapi::OpenApi) {
+    let problem = || {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        ResponseBuilder::new()
+            .description("Whatever else goes wrong; `code` says what")
+            .content("application/problem+json", content)
+            .build()
+    };
+    for item in api.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), problem().into());
+        }
+    }
+}
+
 /// The whole description as the repository keeps it.
 #[cfg(test)]
 fn document() -> serde_json::Result<String> {
-    let api = super::policy::describe(super::api().into_openapi());
+    let mut api = super::policy::describe(super::api().into_openapi());
+    complete(&mut api);
     let mut text = serde_json::to_string_pretty(&api)?;
     text.push('\n');
     Ok(text)

@@ -32,12 +32,13 @@ pub(super) enum Class {
 }
 
 /// POSTed, but only read.
-const ASKED_BY_POST: [&str; 7] = [
+const ASKED_BY_POST: [&str; 8] = [
     "/v1/search",
     "/v1/answers",
     "/v1/chat/completions",
     "/v1/embeddings",
     "/v1/rerank",
+    "/v2/rerank",
     "/v1/feedback",
     "/mcp",
 ];
@@ -45,7 +46,7 @@ const ASKED_BY_POST: [&str; 7] = [
 const OPEN: [&str; 3] = ["/", "/health", "/openapi.json"];
 const OPEN_UNDER: [&str; 2] = ["/ui/", "/docs"];
 /// Whoever keeps the walls.
-const ADMINISTRATION: [&str; 2] = ["/v1/keys", "/v1/audit"];
+const ADMINISTRATION: [&str; 3] = ["/v1/keys", "/v1/audit", "/v1/webhooks"];
 
 fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
@@ -76,7 +77,9 @@ pub(super) fn class(method: &Method, route: Option<&str>) -> Class {
         Some(route) if route.ends_with("/events") => Class::Wait,
         Some(route) if ASKED_BY_POST.contains(&route) => Class::Query,
         Some(route)
-            if !reads(method) && route.starts_with("/v1/collections/") && route.contains("/documents") =>
+            if !reads(method)
+                && route.starts_with("/v1/collections/")
+                && (route.contains("/documents") || route.ends_with("/bulk")) =>
         {
             if *method == Method::POST {
                 Class::Upload

@@ -10,7 +10,6 @@ use wellspring_retrieve::{Mode, NeighbourConfig, SearchRequest};
 use wellspring_store::Filter;
 
 use super::Shared;
-use super::account::account;
 use super::caller::Identified;
 use super::collections::find;
 use super::extract::ProblemJson;
@@ -104,7 +103,7 @@ pub(super) async fn search(
     let SearchBody { collection, query, k, mode, filter: input, explain, neighbours } = body;
     let filter = filter(input)?;
     let scope = find(&server, sender.scope(), &collection).await?;
-    let account = Some(account(&sender));
+    let account = Some(sender.account());
     let request =
         SearchRequest { k, mode, filter, explain, neighbours, account, ..SearchRequest::new(query) };
     let response = server.app.retriever.search(&scope, request).await?;

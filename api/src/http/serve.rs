@@ -54,6 +54,7 @@ pub(crate) async fn serve(
     if let Some(folder) = app.store.folder() {
         folder.announce(Some(&address.to_string()))?;
     }
+    let telling = crate::webhooks::start(&app).await?;
     let workers = app.ingestor.start(app.config.ingest.workers);
     let upkeep = tokio::spawn(metrics::upkeep(recorder));
     let learning = tokio::spawn(learn(app.clone()));
@@ -83,6 +84,7 @@ pub(crate) async fn serve(
     upkeep.abort();
     learning.abort();
     forgetting.abort();
+    telling.abort();
     app.store.close().await.context("the indexes can't be closed")?;
     tracing::info!("stopped");
     served

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use wellspring_ingest::{Content, Submission};
+use wellspring_ingest::{Content, IngestError, Submission};
 use wellspring_store::catalog::IdempotencyKey;
 use wellspring_store::{CollectionName, ContentHash, DocumentId, Metadata, Scope};
 
@@ -78,10 +78,10 @@ pub(super) struct Accepted {
 }
 
 /// A document read from either kind of request.
-struct Incoming {
-    submission: Submission,
+pub(super) struct Incoming {
+    pub(super) submission: Submission,
     /// Over everything that makes the request what it is.
-    request: ContentHash,
+    pub(super) request: ContentHash,
 }
 
 /// Add a document
@@ -135,11 +135,12 @@ pub(super) async fn add(
     let about = About(document_id.clone());
     let idempotency = key.map(|key| IdempotencyKey { key, request });
     let repeated = idempotency.is_some();
-    let accepted =
-        server.app.ingestor.submit(&collection, submission, idempotency).await.map_err(|error| {
-            let mismatch = repeated && error.kind() == wellspring_ingest::ErrorKind::Conflict;
-            if mismatch { Problem::new(Code::IdempotencyMismatch, error.to_string()) } else { error.into() }
-        })?;
+    let accepted = server
+        .app
+        .ingestor
+        .submit(&collection, submission, idempotency)
+        .await
+        .map_err(|error| mismatched(error, repeated))?;
     let location = HeaderValue::from_str(&format!("/v1/jobs/{}", accepted.job));
     let body = Accepted { job: accepted.job.0, document_id, version: accepted.version };
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
@@ -152,7 +153,7 @@ pub(super) async fn add(
 
 /// Refuses what would go beyond the tenant's quotas, before it is read. Uploads that are in progress at once may go beyond
 /// by as many.
-async fn check_holding(server: &Shared, scope: &Scope) -> Result<(), Problem> {
+pub(super) async fn check_holding(server: &Shared, scope: &Scope) -> Result<(), Problem> {
     let limits = &server.app.config.limits;
     if !limits.limits_holding(scope.tenant()) {
         return Ok(());
@@ -161,7 +162,14 @@ async fn check_holding(server: &Shared, scope: &Scope) -> Result<(), Problem> {
     limits.check_holding(scope.tenant(), used).map_err(|why| Problem::new(Code::QuotaExceeded, why))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// What a refused submission is: with an idempotency key a conflict means that the key was used for another request.
+pub(super) fn mismatched(error: IngestError, repeated: bool) -> Problem {
+    let mismatch = repeated && error.kind() == wellspring_ingest::ErrorKind::Conflict;
+    if mismatch { Problem::new(Code::IdempotencyMismatch, error.to_string()) } else { error.into() }
+}
+
+/// The header's key, if the client sent one.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
         Ok(key) if (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -197,8 +205,12 @@ async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {
     }
 }
 
-fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
-    let TextDocument { text, url: _, id, title, metadata, acl, media_type } = document;
+pub(super) fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
+    let TextDocument { text, url, id, title, metadata, acl, media_type } = document;
+    if url.is_some() {
+        let detail = "`url`: adding by URL is off in this version; fetch the page and send it as a `file`";
+        return Err(Problem::new(Code::Invalid, detail).at("url"));
+    }
     let text = text.ok_or_else(|| Problem::new(Code::Invalid, "`text` is missing").at("text"))?;
     let hash = ContentHash::of(text.as_bytes());
     let id = document_id(id, None, hash)?;
@@ -244,7 +256,7 @@ fn document_id(given: Option<String>, name: Option<&str>, hash: ContentHash) -> 
     DocumentId::new(id).map_err(|error| Problem::from(error).at("id"))
 }
 
-fn incoming(submission: Submission, content: ContentHash) -> Incoming {
+pub(super) fn incoming(submission: Submission, content: ContentHash) -> Incoming {
     let Submission { id, source, content: _, media_type, title, metadata, acl } = &submission;
     // JSON keeps the parts apart, and maps are ordered: equal requests have equal hashes.
     let parts = serde_json::json!([content.to_hex(), id, source, media_type, title, metadata, acl]);

@@ -10,16 +10,21 @@
 )]
 
 mod architecture;
+mod bulk;
+mod clients;
 mod commands;
 mod crash;
 mod eval;
+mod feedback;
 mod http_budget;
 mod http_documents;
 mod http_door;
 mod http_search;
+mod mcp;
+mod openai;
 mod page;
-mod support;
-mod walls;
-
 #[path = "../../../models/tests/provider/mod.rs"]
 mod provider;
+mod support;
+mod walls;
+mod webhooks;

@@ -36,6 +36,7 @@ mod collections;
 mod connection;
 mod documents;
 mod failure;
+mod feedback;
 mod filter_sql;
 mod jobs;
 mod leases;
@@ -50,6 +51,7 @@ mod store;
 mod text;
 mod tuning;
 mod versions;
+mod webhooks;
 mod writer;
 
 /// See the module.
@@ -209,6 +211,14 @@ impl Catalog for SqliteCatalog {
         scoped::check_acl(acl.as_deref())?;
         let (now, scope, id) = (self.now(), scope.clone(), id.clone());
         write!(self, acl::set(now, scope, id, acl))
+    async fn delete_version(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        version: Version,
+    ) -> Result<Seq> {
+        let (now, scope, id) = (self.now(), scope.clone(), id.clone());
+        write!(self, "delete", accept::delete_version(now, scope, id, version))
     }
 
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>> {

@@ -435,3 +435,12 @@ pub(crate) struct Warning {
     code: String,
     message: String,
 }
+
+/// One event of a stream; the stream's description says which there are.
+#[derive(ToSchema)]
+pub(crate) struct ServerSentEvent {
+    /// `message` where it has no name.
+    event: Option<String>,
+    /// JSON, or `[DONE]`.
+    data: String,
+}

@@ -202,6 +202,21 @@ pub(super) async fn live_versions(
     .during("look up the document")
 }
 
+pub(super) async fn delete_version(
+    connection: &mut SqliteConnection,
+    now: i64,
+    scope: CollectionScope,
+    id: DocumentId,
+    version: Version,
+) -> Result<Seq> {
+    let (_, shown, _) = super::queries::shown(connection, &scope, &id).await?;
+    if shown != version {
+        let message = format!("version {shown} of the document {:?} is the visible one", id.as_str());
+        return Err(StoreError::new(ErrorKind::Conflict, message));
+    }
+    delete(connection, now, scope, id).await
+}
+
 pub(super) async fn delete(
     connection: &mut SqliteConnection,
     now: i64,
