@@ -94,7 +94,10 @@ fn site() -> Router {
         .route(
             "/endless",
             get(|| async {
-                let body = axum::body::Body::from_stream(futures::stream::repeat(Ok::<_, std::convert::Infallible>("x")));
+                let body = axum::body::Body::from_stream(futures::stream::repeat(Ok::<
+                    _,
+                    std::convert::Infallible,
+                >("x")));
                 ([("content-type", "text/plain")], body)
             }),
         )
