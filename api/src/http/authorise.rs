@@ -91,7 +91,7 @@ pub(super) async fn authorise(State(server): State<Shared>, mut request: Request
     let response = match needed {
         Need::Right(right) if !sender.permits(right) => {
             let response = forbidden(right).into_response();
-            if right != Right::Read {
+            if right != Right::Read && changes(&method) {
                 let entry = entry(&server, &sender, &mut request, &method, route).await;
                 keep(&server, entry, response.status()).await;
             }

@@ -220,7 +220,7 @@ async fn no_byte_of_a_tenant_reaches_another() {
     for index in 0..count {
         tenants.push(settle(&server, &operator, index).await);
     }
-    let requests = number("WELLSPRING_ISOLATION_REQUESTS", 1_500);
+    let requests = number("WELLSPRING_ISOLATION_REQUESTS", 1_000);
     let seed = number("WELLSPRING_ISOLATION_SEED", 7) as u64;
     let attacks = stream::iter(0..requests).map(|index| {
         let mut rng = Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(index as u64));
