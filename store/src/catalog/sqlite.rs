@@ -211,6 +211,8 @@ impl Catalog for SqliteCatalog {
         scoped::check_acl(acl.as_deref())?;
         let (now, scope, id) = (self.now(), scope.clone(), id.clone());
         write!(self, acl::set(now, scope, id, acl))
+    }
+
     async fn delete_version(
         &self,
         scope: &CollectionScope,
