@@ -12,7 +12,10 @@ use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
+use crate::http::resume::StreamsConfig;
+use crate::talk::ConversationsConfig;
 use crate::telemetry::TelemetryConfig;
+use crate::tools::ToolsConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,6 +37,12 @@ pub(crate) struct Config {
     pub(crate) retrieve: RetrieveConfig,
     /// Answers.
     pub(crate) answer: AnswerConfig,
+    /// Tools that models, people and programs may call.
+    pub(crate) tools: ToolsConfig,
+    /// Conversations that are kept.
+    pub(crate) conversations: ConversationsConfig,
+    /// Streams that can be gone on with.
+    pub(crate) streams: StreamsConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }

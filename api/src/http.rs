@@ -1,9 +1,11 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
 mod answers;
+mod asker;
 mod caller;
 mod closing;
 mod collections;
+mod conversations;
 mod documents;
 mod extract;
 mod form;
@@ -15,11 +17,14 @@ mod measure;
 mod metrics;
 mod openapi;
 mod page;
+pub(crate) mod resume;
 mod schema;
 mod search;
 mod serve;
 mod spool;
 mod sse;
+mod tools;
+mod turns;
 mod upload;
 
 use std::path::PathBuf;
@@ -52,6 +57,7 @@ pub(crate) struct Server {
     hosts: Hosts,
     gate: Gate,
     closing: Closing,
+    streams: resume::Streams,
 }
 
 /// The state of every handler.
@@ -84,6 +90,13 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::events))
         .routes(routes!(search::search))
         .routes(routes!(answers::answer))
+        .routes(routes!(conversations::create, conversations::list))
+        .routes(routes!(conversations::show, conversations::delete))
+        .routes(routes!(turns::ask))
+        .routes(routes!(turns::approve))
+        .routes(routes!(tools::list))
+        .routes(routes!(tools::execute))
+        .routes(routes!(tools::batch))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
@@ -102,6 +115,7 @@ fn router(app: App, port: u16, recorder: PrometheusHandle, closing: Closing) -> 
         recorder,
         openapi: Arc::new(openapi),
         closing,
+        streams: resume::Streams::default(),
     });
     let router = page::routes().into_iter().fold(router, |router, (path, route)| router.route(path, route));
     router

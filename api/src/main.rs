@@ -6,7 +6,9 @@ mod config;
 mod http;
 mod output;
 mod problem;
+mod talk;
 mod telemetry;
+mod tools;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 pub mod blobs;
 pub mod catalog;
 pub mod clock;
+pub mod conversations;
 pub mod document;
 pub mod error;
 pub mod fault;
@@ -15,6 +16,7 @@ pub mod jobs;
 pub mod keyword;
 pub mod names;
 pub mod queries;
+pub mod runs;
 pub mod scope;
 pub mod sync;
 pub mod vector;
@@ -34,7 +36,9 @@ use blobs::LocalBlobs;
 use catalog::Purged;
 use catalog::sqlite::SqliteCatalog;
 use clock::{Clock, SystemClock};
+use conversations::Conversations;
 use folder::DataFolder;
+use runs::Runs;
 use sync::{Indexes, SyncConfig};
 
 /// How a store is opened.
@@ -67,6 +71,10 @@ impl StoreConfig {
 pub struct Store {
     /// The truth.
     pub catalog: Arc<dyn Catalog>,
+    /// What was asked and answered in turn.
+    pub conversations: Arc<dyn Conversations>,
+    /// Runs of an agent that wait for a person.
+    pub runs: Arc<dyn Runs>,
     /// The original bytes.
     pub blobs: Arc<dyn Blobs>,
     /// What is derived from the catalog.
@@ -105,10 +113,14 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
-        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let catalog = Arc::new(catalog);
+        let (conversations, runs) = talk(&catalog);
+        let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
         Ok(Self {
             catalog,
+            conversations,
+            runs,
             blobs: Arc::new(blobs),
             indexes: Arc::new(indexes),
             home: Home::Folder(Arc::new(folder)),
@@ -135,10 +147,12 @@ impl Store {
             Ok((folder, blobs))
         })
         .await?;
-        let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let catalog = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let (conversations, runs) = talk(&catalog);
+        let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
         let home = Home::Temporary { _blobs: Arc::new(folder) };
-        Ok(Self { catalog, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
+        Ok(Self { catalog, conversations, runs, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
     }
 
     /// The locked data folder; `None` for a store in memory.
@@ -167,6 +181,11 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         self.indexes.close().await
     }
+}
+
+/// The catalog's file keeps conversations and runs, too.
+fn talk(catalog: &Arc<SqliteCatalog>) -> (Arc<dyn Conversations>, Arc<dyn Runs>) {
+    (Arc::clone(catalog) as _, Arc::clone(catalog) as _)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -30,6 +30,8 @@ pub(super) const ROUTE: &str = "/openapi.json";
         (name = "jobs", description = "What became of it"),
         (name = "search", description = "Passages for a query"),
         (name = "answers", description = "Cited answers to a question"),
+        (name = "conversations", description = "Questions that follow each other, and what an agent may do"),
+        (name = "tools", description = "What models, people and programs may call"),
         (name = "service", description = "Health and metrics"),
     )
 )]

@@ -5,6 +5,8 @@
 
 mod found;
 mod kept;
+mod talk;
 
 pub(super) use found::*;
 pub(super) use kept::*;
+pub(super) use talk::*;

@@ -15,4 +15,7 @@ mod eval;
 mod http_documents;
 mod http_door;
 mod http_search;
+mod http_talk;
+#[path = "../../../models/tests/provider/mod.rs"]
+mod provider;
 mod support;

@@ -17,6 +17,7 @@ mod catalog_throughput;
 mod contract;
 mod contract_edge;
 mod contract_keyword;
+mod contract_talk;
 mod contract_vector;
 mod exact_terms;
 mod filter;

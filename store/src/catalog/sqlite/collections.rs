@@ -3,8 +3,8 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use super::failure::During;
-use super::recorded;
 use super::scoped::{arguments, json, living, no_collection, parsed, signed, unsigned};
+use super::{conversations, recorded};
 use crate::clock::rfc3339;
 use crate::document::{Collection, CollectionKey, CollectionName, NewCollection};
 use crate::error::{ErrorKind, Result, StoreError};
@@ -207,5 +207,6 @@ pub(super) async fn delete(
     .execute(&mut *connection)
     .await
     .during("delete the collection")?;
+    conversations::forget(connection, scope.key().0).await?;
     recorded::forget(connection, scope.key().0).await
 }

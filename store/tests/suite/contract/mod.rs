@@ -4,4 +4,5 @@ pub(crate) mod blobs;
 pub(crate) mod catalog;
 pub(crate) mod fixture;
 pub(crate) mod keyword;
+pub(crate) mod talk;
 pub(crate) mod vector;
