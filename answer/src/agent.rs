@@ -59,7 +59,7 @@ pub struct AgentConfig {
     pub result_bytes: usize,
     /// Seconds that a call waits for a person, 1 to 2 592 000 (30 days).
     pub approval_seconds: u64,
-    /// After a passage that looks as if it were written to steer a model, every call of a registered tool waits for a person.
+    /// After a passage, or a tool's result, that looks as if it were written to steer a model, every call of a registered tool waits for a person.
     pub approve_after_suspicion: bool,
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Run {
     pub(crate) complete: bool,
     pub(crate) model: Option<String>,
     pub(crate) details: Details,
+    /// The object asked for as it was shown last.
+    pub(crate) shown: Option<serde_json::Value>,
 }
 
 /// What a generation came to.
@@ -90,6 +92,7 @@ impl Run {
             complete: true,
             model: None,
             details: Details::default(),
+            shown: None,
         }
     }
 

@@ -218,9 +218,13 @@ impl Run {
             let checked = grounds.check(&entry.marked()).await;
             drafts.push(Draft { entry, checked });
         }
-        if drafts.len() > known && value.is_object() {
-            let object = assemble(form, value, drafts);
-            self.events.send(AnswerEvent::Partial(object.value)).await;
+        // Nothing is certain before the first field was checked.
+        if value.is_object() && !drafts.is_empty() {
+            let object = assemble(form, value, drafts).value;
+            if self.shown.as_ref() != Some(&object) {
+                self.events.send(AnswerEvent::Partial(object.clone())).await;
+                self.shown = Some(object);
+            }
         }
     }
 }

@@ -78,12 +78,7 @@ impl ConversationStore for Kept {
             .into_iter()
             .map(|kept| {
                 let NewTurn { question, standalone, answer } = kept.turn;
-                let answer = serde_json::from_value(answer).map_err(|_| {
-                    AnswerError::new(
-                        ErrorKind::Corrupt,
-                        "a kept answer can't be read: another release wrote it",
-                    )
-                })?;
+                let answer = KeptAnswer::read(answer)?;
                 Ok((kept.number, KeptTurn { question, standalone, answer }))
             })
             .collect()

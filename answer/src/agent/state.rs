@@ -151,3 +151,64 @@ impl State {
 fn unreadable() -> AnswerError {
     AnswerError::new(ErrorKind::Conflict, "the run was kept by another release and can't go on; ask again")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What the first release kept of a run that waits; every later one must read it.
+    fn first() -> Value {
+        json!({
+            "v": 1,
+            "id": "019a0000-0000-7000-8000-000000000000",
+            "conversation": null,
+            "request": { "question": "How much?", "filter": null, "k": null, "mode": "hybrid", "model": null, "history": [], "schema": null },
+            "standalone": null,
+            "turns": [{ "text": "", "calls": [
+                [{ "id": "t0", "name": "search", "arguments": { "query": "x" } }, { "passages": { "numbers": [1, 2], "note": "" } }],
+                [{ "id": "t1", "name": "calculator", "arguments": {} }, { "text": { "content": "no", "is_error": true } }],
+                [{ "id": "t2", "name": "send", "arguments": {} }, null],
+            ] }],
+            "passages": ["c1", "c2"],
+            "wide": [2],
+            "steps": [],
+            "usage": { "input_tokens": 1, "output_tokens": 2 },
+            "spent_ms": 3,
+            "calls": 2,
+            "tainted": false,
+            "computed": [],
+            "approval": { "call": "1-2", "tool": "send", "arguments": {}, "why": "the tool needs approval" },
+            "verdict": null,
+        })
+    }
+
+    #[test]
+    fn the_first_form_is_still_read() {
+        let state = State::read(&first()).unwrap();
+        assert_eq!(state.body().unwrap(), first());
+        let mut other = first();
+        other["v"] = 2.into();
+        assert_eq!(State::read(&other).unwrap_err().kind(), ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn a_verdict_is_about_the_call_that_waits() {
+        let verdict = |call: &str| Verdict { call: call.to_owned(), approve: true, reason: None };
+        let mut state = State::read(&first()).unwrap();
+        assert_eq!(state.clone().decide(verdict("1-1")).unwrap_err().kind(), ErrorKind::Conflict);
+        state.decide(verdict("1-2")).unwrap();
+        assert_eq!((state.verdict.as_ref().map(|given| given.0), state.steps.len()), (Some(true), 1));
+        assert!(state.decide(verdict("1-2")).is_err(), "decided once");
+    }
+
+    #[test]
+    fn what_is_gone_loses_its_number() {
+        let mut state = State::read(&first()).unwrap();
+        state.renumber(&BTreeMap::from([(2, 1)]));
+        let Some(Outcome::Passages { numbers, note }) = &state.turns[0].calls[0].1 else { panic!() };
+        assert_eq!((numbers.as_slice(), note.as_str()), (&[1][..], " Some were withdrawn since."));
+        assert_eq!(state.wide, BTreeSet::from([1]));
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use wellspring_models::prompt::{fence, fill};
+use wellspring_models::prompt::{as_data, fence, fill};
 use wellspring_models::{
     ChatModel, ChatReply, ChatRequest, Message, Role, ToolCall, ToolChoice, ToolResult, ToolSpec, ToolTurn,
 };
@@ -18,6 +18,7 @@ use crate::error::{AnswerError, ErrorKind, Result};
 use crate::prompt;
 use crate::reply::{Answer, AnswerEvent};
 use crate::run::Run;
+use crate::suspicion::{Suspicion, suspicions};
 use crate::tool::AllowedTools;
 
 /// Calls of one turn; later ones are refused.
@@ -191,6 +192,8 @@ impl Going {
     async fn make(&mut self, place: usize, call: &ToolCall, found: &mut Found) -> Result<Fate> {
         let start = Instant::now();
         let config = self.config();
+        // A decision is about the first call that is open, whatever becomes of it.
+        let verdict = self.state.verdict.take();
         self.state.calls += 1;
         let arguments = match &call.arguments {
             Ok(arguments) => arguments.clone(),
@@ -211,7 +214,7 @@ impl Going {
             return Ok(self.refused(start, call, &error.to_string()).await);
         }
         if let Some(why) = self.must_wait(&call.name) {
-            match self.state.verdict.take() {
+            match verdict {
                 Some((true, _)) => {}
                 Some((false, reason)) => {
                     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -255,7 +258,9 @@ impl Going {
             }
             Err(error) => (error.to_string(), true),
         };
-        let shown = cut(&content, self.config().result_bytes);
+        let doubtful = suspicions(&content).iter().any(|suspicion| *suspicion != Suspicion::Request);
+        self.state.tainted |= doubtful;
+        let shown = as_data(&cut(&content, self.config().result_bytes));
         let outcome = if is_error { content.clone() } else { format!("{} bytes", content.len()) };
         self.log(start, StepKind::Tool, call, !is_error, outcome, Vec::new()).await;
         Ok(Fate::Settled(Outcome::Text { content: shown, is_error }))

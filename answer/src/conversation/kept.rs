@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use wellspring_retrieve::{ChunkId, CollectionScope, DocumentId, ErrorKind, Passage, Retriever, Version};
+use wellspring_retrieve::{
+    ChunkId, CollectionScope, DocumentId, ErrorKind as RetrieveKind, Passage, Retriever, Version,
+};
 
 use crate::agent::Step;
-use crate::error::Result;
+use crate::error::{AnswerError, ErrorKind, Result};
 use crate::markdown;
 use crate::reply::{Answer, Citation, Decision};
 use crate::safe;
@@ -79,6 +81,18 @@ pub struct Recalled {
 }
 
 impl KeptAnswer {
+    /// Reads what was kept. `Conflict` for what a newer release wrote.
+    pub fn read(kept: serde_json::Value) -> Result<Self> {
+        let unreadable = || {
+            AnswerError::new(
+                ErrorKind::Conflict,
+                "a kept answer was written by a newer release; use that one",
+            )
+        };
+        let answer: Self = serde_json::from_value(kept).map_err(|_| unreadable())?;
+        if answer.v == VERSION { Ok(answer) } else { Err(unreadable()) }
+    }
+
     /// What is kept of an answer.
     pub fn of(answer: &Answer) -> Self {
         let quoted = answer.model.is_none();
@@ -198,7 +212,7 @@ impl Place {
             match retriever.text_span(scope, &self.document_id, self.version, self.start, self.end).await {
                 Ok(quote) if quote.len() == self.end - self.start => quote,
                 Ok(_) => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == RetrieveKind::NotFound => return Ok(None),
                 Err(error) => return Err(error.into()),
             };
         Ok(Some(Citation {
@@ -215,5 +229,32 @@ impl Place {
             support: self.support,
             claim: String::new(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What the first release kept; every later one must read it.
+    #[test]
+    fn the_first_form_is_still_read() {
+        let first = json!({
+            "v": 1,
+            "claims": [
+                { "text": null, "places": [{ "n": 1, "document_id": "a.md", "chunk_id": "c1", "version": 2, "start": 0, "end": 5, "page": null, "support": 1.0 }] },
+                { "text": "It is so.", "places": [] },
+            ],
+            "refused": null,
+            "model": "m",
+            "complete": true,
+        });
+        let answer = KeptAnswer::read(first.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&answer).unwrap(), first);
+        let mut newer = first;
+        newer["v"] = 2.into();
+        assert_eq!(KeptAnswer::read(newer).unwrap_err().kind(), ErrorKind::Conflict);
     }
 }

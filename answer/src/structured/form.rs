@@ -10,7 +10,7 @@ use crate::ground::facts::{Facts, Number};
 use crate::terms::terms;
 
 /// Where the asker's schema stands within the form's.
-const PLACE: &str = "#/properties/value";
+const PLACE: &str = "#/properties/answer";
 /// Fields of one object; a larger one is refused.
 const MAX_FIELDS: usize = 200;
 
@@ -63,7 +63,7 @@ impl UserForm {
         let reply = json!({
             "type": "object",
             "properties": {
-                "value": nullable(&schema),
+                "answer": nullable(&schema),
                 "evidence": {
                     "type": "array",
                     "maxItems": MAX_FIELDS,
@@ -79,16 +79,16 @@ impl UserForm {
                     },
                 },
             },
-            "required": ["value", "evidence"],
+            "required": ["answer", "evidence"],
         });
         Ok(Self { shape: Shape::new("answer", "The form, filled in", reply)?, named })
     }
 
     /// What is wrong with a reply beyond its schema.
     pub(super) fn rules(&self, reply: &Value) -> Vec<String> {
-        let fields = leaves(&reply["value"]);
+        let fields = leaves(&reply["answer"]);
         if fields.len() > MAX_FIELDS {
-            return vec![format!("/value: has {} fields, {MAX_FIELDS} is the limit", fields.len())];
+            return vec![format!("/answer: has {} fields, {MAX_FIELDS} is the limit", fields.len())];
         }
         let told: BTreeSet<&str> = reply["evidence"]
             .as_array()
@@ -96,7 +96,7 @@ impl UserForm {
             .flatten()
             .filter_map(|entry| entry["path"].as_str())
             .collect();
-        let filled = |path: &&String| reply["value"].pointer(path).is_some_and(|value| !value.is_null());
+        let filled = |path: &&String| reply["answer"].pointer(path).is_some_and(|value| !value.is_null());
         let missing: Vec<&String> =
             fields.iter().filter(filled).filter(|path| !told.contains(path.as_str())).collect();
         missing.into_iter().take(8).map(|path| format!("/evidence: has no entry for {path}")).collect()
@@ -105,7 +105,7 @@ impl UserForm {
     /// The object and its evidence.
     pub(super) fn parts(&self, mut reply: Value) -> (Value, Vec<Entry>) {
         let entries = reply["evidence"].as_array().into_iter().flatten().map(Entry::read).collect();
-        (reply["value"].take(), entries)
+        (reply["answer"].take(), entries)
     }
 
     /// Whether a value need not stand in its evidence word for word: true and false, and words of the schema itself.
@@ -233,7 +233,7 @@ mod tests {
             "$defs": { "office": { "type": "object", "properties": { "city": { "type": "string" } } } },
         }))
         .unwrap();
-        let fits = |value: Value| form.shape.errors(&json!({ "value": value, "evidence": [] })).is_empty();
+        let fits = |value: Value| form.shape.errors(&json!({ "answer": value, "evidence": [] })).is_empty();
         assert!(fits(json!({ "days": null, "offices": [null, { "city": null }, { "city": "Kiel" }] })));
         assert!(
             !fits(json!({ "days": "many" }))
@@ -247,8 +247,8 @@ mod tests {
     fn every_filled_field_needs_evidence() {
         let form = UserForm::new(json!({ "type": "object", "properties": { "a/b": {}, "c": {} } })).unwrap();
         let reply =
-            json!({ "value": { "a/b": [1, { "d": null }], "c": "x" }, "evidence": [{ "path": "/c" }] });
-        assert_eq!(leaves(&reply["value"]), ["/a~1b/0", "/a~1b/1/d", "/c"]);
+            json!({ "answer": { "a/b": [1, { "d": null }], "c": "x" }, "evidence": [{ "path": "/c" }] });
+        assert_eq!(leaves(&reply["answer"]), ["/a~1b/0", "/a~1b/1/d", "/c"]);
         assert_eq!(form.rules(&reply), ["/evidence: has no entry for /a~1b/0"]);
     }
 

@@ -12,6 +12,7 @@
 mod architecture;
 mod crash;
 mod eval;
+mod http_agent;
 mod http_documents;
 mod http_door;
 mod http_search;

@@ -157,7 +157,8 @@ impl Format {
             }
             Self::Anthropic => {
                 let (content, reason) = anthropic(play, request);
-                let mut events = self.opening();
+                let begun = json!({ "type": "content_block_stop", "index": 0 });
+                let mut events = self.opening() + &super::wire::event(&begun);
                 for (place, block) in content.iter().enumerate() {
                     let index = place + 1;
                     let mut begun = block.clone();
