@@ -61,7 +61,7 @@ pub(super) struct NewMessage {
 /// A decision about a call that waits.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Decision {
+pub(super) struct CallDecision {
     /// The run.
     #[schema(value_type = String)]
     run: Uuid,
@@ -145,7 +145,7 @@ pub(super) async fn ask(
 /// The call of a tool that waits is made, or refused with the reason, and the run goes on: to its answer, or to the next call
 /// that must wait. Of two decisions one counts; a run that nobody decides about expires.
 #[utoipa::path(
-    post, path = "/v1/conversations/{conversation}/approve", operation_id = "approveCall", tag = "conversations", request_body = Decision,
+    post, path = "/v1/conversations/{conversation}/approve", operation_id = "approveCall", tag = "conversations", request_body = CallDecision,
     params(("conversation" = String, Path, description = "Its id", example = "019a0000-0000-7000-8000-000000000000")),
     responses(
         (status = 200, description = "The answer, or a refusal", content(
@@ -164,7 +164,7 @@ pub(super) async fn approve(
     Caller(scope): Caller,
     in_progress: Option<Extension<InProgress>>,
     ProblemPath(id): ProblemPath<String>,
-    ProblemJson(Decision { run, call, approve, reason, stream }): ProblemJson<Decision>,
+    ProblemJson(CallDecision { run, call, approve, reason, stream }): ProblemJson<CallDecision>,
 ) -> Result<Response, Problem> {
     let (conversation, collection, asker) = place(&server, &scope, &id).await?;
     let kept = server.app.store.runs.run(&crate::talk::owner(&asker), run).await?;
