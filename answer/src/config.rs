@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wellspring_retrieve::NeighbourConfig;
 
+use crate::agent::AgentConfig;
 use crate::error::{AnswerError, ErrorKind, Result};
 
 /// Most passages an answer is made from.
@@ -49,6 +50,8 @@ pub struct AnswerConfig {
     pub refusal: RefusalConfig,
     /// What is done about passages that may be written to mislead a model.
     pub injection: InjectionConfig,
+    /// Limits of an agent's run.
+    pub agent: AgentConfig,
 }
 
 /// What is done about passages that may be written to mislead a model.
@@ -117,6 +120,7 @@ impl Default for AnswerConfig {
             sentences: 3,
             refusal: RefusalConfig::default(),
             injection: InjectionConfig::default(),
+            agent: AgentConfig::default(),
         }
     }
 }
@@ -132,6 +136,7 @@ impl AnswerConfig {
         within("min_support", self.min_support, 0.0, 1.0)?;
         within("sentences", self.sentences as f64, 1.0, 10.0)?;
         within("injection.source_share", self.injection.source_share, 0.05, 1.0)?;
+        self.agent.check()?;
         within("refusal.min_coverage", self.refusal.min_coverage, 0.0, 1.0)?;
         within("refusal.min_cosine", f64::from(self.refusal.min_cosine), -1.0, 1.0)
     }

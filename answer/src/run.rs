@@ -12,6 +12,7 @@ use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, Sea
 
 use crate::claims::Claims;
 use crate::config::{AnswerConfig, DEFAULT_SUPPORT_MODEL, MAX_PASSAGES, WORDS, within};
+use crate::conversation::understand;
 use crate::error::Result;
 use crate::extractive::{self, Quoted};
 use crate::generate::Generation;
@@ -21,9 +22,11 @@ use crate::pipeline::Answerer;
 use crate::prompt::{self, NO_ANSWER};
 use crate::recheck::{Rechecked, recheck};
 use crate::reply::{
-    Answer, AnswerEvent, AnswerRequest, Citation, Decision, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning,
+    Answer, AnswerEvent, AnswerRequest, Citation, Decision, Details, EXTRACTIVE, NumberedPassage,
+    ShortAnswer, Warning,
 };
 use crate::strength::Strength;
+use crate::structured::{self, NEEDS_MODEL, UNFIT, UserForm};
 
 /// What a refusal says in place of an answer.
 const REFUSAL: &str = "The documents do not answer this question.";
@@ -46,27 +49,32 @@ pub(crate) struct Run {
     streamed: bool,
     pub(crate) events: Events,
     /// Sentences sent or ready to be sent.
-    claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim>,
     /// Sentences that were left out.
     dropped: Vec<Claim>,
     short: Option<ShortAnswer>,
     /// Numbers of passages that look as if they were written for a model.
-    doubtful: Vec<usize>,
+    pub(crate) doubtful: Vec<usize>,
     warnings: Vec<Warning>,
-    degraded: Vec<Degraded>,
+    pub(crate) degraded: Vec<Degraded>,
     timings: Timings,
-    usage: Option<Usage>,
-    complete: bool,
-    model: Option<String>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) complete: bool,
+    pub(crate) model: Option<String>,
     pub(crate) account: Account,
+    pub(crate) details: Details,
+    /// The object asked for as it was shown last.
+    pub(crate) shown: Option<serde_json::Value>,
 }
 
 /// What a generation came to.
-enum Written {
+pub(crate) enum Written {
     /// Sentences were taken in, or every one was left out.
     Text,
     /// The model said that the passages do not answer.
     NoAnswer,
+    /// The reply is not of the form that was asked for.
+    Unfit,
 }
 
 impl Run {
@@ -88,17 +96,24 @@ impl Run {
             complete: true,
             model: None,
             account,
+            details: Details::default(),
+            shown: None,
         }
     }
 
     /// The answer or refusal; every event but the terminal one was sent by then.
-    pub(crate) async fn answer(&mut self, request: AnswerRequest) -> Result<Answer> {
+    pub(crate) async fn answer(&mut self, mut request: AnswerRequest) -> Result<Answer> {
         let start = Instant::now();
+        let form = request.schema.take().map(UserForm::new).transpose()?;
         let config = Arc::clone(&self.answerer.config);
         if let Some(account) = &request.account {
             self.account = account.clone();
         }
         let model = self.model_for(request.model.as_deref())?;
+        if let Some(question) = self.understand(&request).await {
+            self.details.standalone = Some(question.clone());
+            request.question = question;
+        }
         let (passages, strength) = self.search(&request).await?;
         if passages.is_empty() {
             return self.refuse(start, passages, "nothing was found for the question".to_owned()).await;
@@ -112,15 +127,18 @@ impl Run {
             let reason = "every passage found looks as if it were written to mislead a model".to_owned();
             return self.refuse(start, passages, reason).await;
         }
-        let written = match model {
-            Some(model) => self.write(model, &request.question, &usable).await?,
-            None => self.quote(&request.question, &usable).await,
+        let written = match (model, &form) {
+            (Some(model), Some(form)) => self.fill_in(model, &request.question, &usable, form).await?,
+            (None, Some(_)) => return self.refuse(start, passages, NEEDS_MODEL.to_owned()).await,
+            (Some(model), None) => self.write(model, &request.question, &usable).await?,
+            (None, None) => self.quote(&request.question, &usable).await,
         };
         self.timings.add("generate", stage);
         match written {
             Written::NoAnswer => {
                 self.refuse(start, passages, "the model found no answer in the passages".to_owned()).await
             }
+            Written::Unfit => self.refuse(start, passages, UNFIT.to_owned()).await,
             Written::Text if self.claims.is_empty() => {
                 let reason = "no sentence of the answer was supported by the passages".to_owned();
                 self.refuse(start, passages, reason).await
@@ -129,7 +147,23 @@ impl Run {
         }
     }
 
-    fn model_for(&self, asked: Option<&str>) -> Result<Option<Arc<dyn ChatModel>>> {
+    /// The question as it is understood after its history; `None` where it stands alone.
+    pub(crate) async fn understand(&mut self, request: &AnswerRequest) -> Option<String> {
+        if request.history.is_empty() {
+            return None;
+        }
+        // A model that is not there is told of where the answer needs it.
+        let model = self.model_for(request.model.as_deref()).unwrap_or_default();
+        let understood = understand(&request.question, &request.history, model.as_deref()).await?;
+        if let Some(reason) = understood.failed {
+            let reason = format!("the follow-up was understood by rules: {reason}");
+            self.degraded.push(Degraded { leg: "follow_up".to_owned(), reason });
+        }
+        (understood.question != request.question).then_some(understood.question)
+    }
+
+    /// The one place where an answer, or an agent, gets its chat model.
+    pub(crate) fn model_for(&self, asked: Option<&str>) -> Result<Option<Arc<dyn ChatModel>>> {
         let name = asked.or(self.answerer.config.model.as_deref());
         if name == Some(EXTRACTIVE) {
             return Ok(None);
@@ -161,7 +195,7 @@ impl Run {
         let SearchResponse { mut hits, degraded, did_you_mean: _, explain: _, timings } =
             self.answerer.retriever.search(&self.scope, search).await?;
         self.timings = timings;
-        self.degraded = degraded;
+        self.degraded.extend(degraded);
         let strength = Strength::of(&request.question, &hits);
         for hit in &mut hits {
             hit.explain = None;
@@ -175,7 +209,7 @@ impl Run {
     }
 
     /// The passages to answer from, each with its place; the reader is told of those that look doubtful.
-    async fn usable<'p>(&mut self, passages: &'p [Passage]) -> Vec<(usize, &'p Passage)> {
+    pub(crate) async fn usable<'p>(&mut self, passages: &'p [Passage]) -> Vec<(usize, &'p Passage)> {
         let exclude = self.answerer.config.injection.exclude;
         for n in self.doubtful.clone() {
             let done =
@@ -258,6 +292,8 @@ impl Run {
                         self.take_checked(&grounds, &sentence).await;
                     }
                 }
+                // Nothing can be called from an answer.
+                ChatEvent::Call(_) => {}
                 ChatEvent::Done { finish, usage, served_by } => {
                     self.model = Some(served_by);
                     break (finish, usage);
@@ -291,7 +327,7 @@ impl Run {
     }
 
     /// What checks sentences: the configured model where it is there, else words alone, which the answer then says.
-    async fn checker(&mut self) -> SupportChecker {
+    pub(crate) async fn checker(&mut self) -> SupportChecker {
         match self.answerer.config.support_model.as_deref().unwrap_or(DEFAULT_SUPPORT_MODEL) {
             WORDS => SupportChecker::words(),
             name => match self.answerer.registry.embedder(name).await {
@@ -304,7 +340,7 @@ impl Run {
         }
     }
 
-    fn words_alone(&mut self, error: &ModelError) {
+    pub(crate) fn words_alone(&mut self, error: &ModelError) {
         tracing::warn!(error = error as &dyn std::error::Error, "claims are checked by their words alone");
         let reason = format!("claims were compared by their words alone: {error}");
         self.degraded.push(Degraded { leg: "support".to_owned(), reason });
@@ -314,7 +350,13 @@ impl Run {
         if says_no_answer(sentence) {
             return;
         }
-        let Checked { claim, decision, warnings } = grounds.check(sentence).await;
+        let checked = grounds.check(sentence).await;
+        self.take_decided(checked).await;
+    }
+
+    /// Takes a checked sentence in, or leaves it out, as was decided.
+    pub(crate) async fn take_decided(&mut self, checked: Checked) {
+        let Checked { claim, decision, warnings } = checked;
         for warning in warnings {
             self.warn(warning).await;
         }
@@ -326,7 +368,7 @@ impl Run {
     }
 
     /// Adds a sentence to the answer and sends it with its citations.
-    async fn take(&mut self, mut claim: Claim) {
+    pub(crate) async fn take(&mut self, mut claim: Claim) {
         if self.claims.is_empty() {
             claim.before = String::new();
         } else if claim.before.is_empty() {
@@ -339,12 +381,12 @@ impl Run {
         self.claims.push(claim);
     }
 
-    async fn warn(&mut self, warning: Warning) {
+    pub(crate) async fn warn(&mut self, warning: Warning) {
         self.events.send(AnswerEvent::Warning(warning.clone())).await;
         self.warnings.push(warning);
     }
 
-    async fn finish(&mut self, start: Instant, passages: Vec<Passage>) -> Result<Answer> {
+    pub(crate) async fn finish(&mut self, start: Instant, passages: Vec<Passage>) -> Result<Answer> {
         let claims = std::mem::take(&mut self.claims);
         let passages = self.recheck(claims, passages).await?;
         if self.claims.iter().all(|claim| claim.citations.is_empty()) {
@@ -355,7 +397,12 @@ impl Run {
         Ok(self.assemble(start, text.trim_start().to_owned(), passages, None))
     }
 
-    async fn refuse(&mut self, start: Instant, passages: Vec<Passage>, reason: String) -> Result<Answer> {
+    pub(crate) async fn refuse(
+        &mut self,
+        start: Instant,
+        passages: Vec<Passage>,
+        reason: String,
+    ) -> Result<Answer> {
         let passages = self.recheck(Vec::new(), passages).await?;
         Ok(self.assemble(start, REFUSAL.to_owned(), passages, Some(reason)))
     }
@@ -386,7 +433,8 @@ impl Run {
     ) -> Answer {
         self.timings.0.remove("total");
         self.timings.add("total", start);
-        let citations = match refused {
+        structured::settle(&mut self.details, &self.claims, refused.as_deref());
+        let citations: Vec<Citation> = match refused {
             Some(_) => Vec::new(),
             None => self.claims.iter().flat_map(|claim| claim.citations.clone()).collect(),
         };
@@ -410,11 +458,12 @@ impl Run {
             passages,
             usage: self.usage,
             spending: self.account.statement(),
-            prompt: self.model.as_ref().map(|_| prompt::version()),
+            prompt: self.model.as_ref().map(|_| self.details.prompt.take().unwrap_or_else(prompt::version)),
             model: self.model.clone(),
             warnings: std::mem::take(&mut self.warnings),
             degraded: std::mem::take(&mut self.degraded),
             timings: std::mem::take(&mut self.timings),
+            details: std::mem::take(&mut self.details),
         }
     }
 }
@@ -442,6 +491,6 @@ fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
 }
 
 /// Whether a text is only the agreed word for "not in the passages".
-fn says_no_answer(text: &str) -> bool {
+pub(crate) fn says_no_answer(text: &str) -> bool {
     text.trim().trim_matches(|c: char| matches!(c, '.' | '`' | '*' | '"' | '\'')) == NO_ANSWER
 }

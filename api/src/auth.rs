@@ -5,6 +5,7 @@ mod jwks;
 mod jwt;
 pub(crate) mod key;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,11 @@ impl Sender {
             Identity::Key(id) => Some(id.clone()),
             Identity::User(_) => Some(self.actor()),
         }
+    }
+
+    /// The tools that its credential allows; `None`: all.
+    pub(crate) fn tools(&self) -> Option<&BTreeSet<String>> {
+        self.grant.tools.as_ref()
     }
 
     /// Whether its credential allows this tool.

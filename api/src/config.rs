@@ -15,9 +15,13 @@ use wellspring_store::sync::SyncConfig;
 use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
 use crate::fetch::FetchConfig;
+use crate::http::resume::StreamsConfig;
 use crate::http::{BulkConfig, FeedbackConfig};
 use crate::limits::LimitsConfig;
+use crate::talk::ConversationsConfig;
 use crate::telemetry::TelemetryConfig;
+use crate::telemetry::TelemetryConfig;
+use crate::tools::ToolsConfig;
 use crate::webhooks::WebhooksConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
@@ -54,6 +58,12 @@ pub(crate) struct Config {
     pub(crate) feedback: FeedbackConfig,
     /// Who is told what happens to documents.
     pub(crate) webhooks: WebhooksConfig,
+    /// Tools that models, people and programs may call.
+    pub(crate) tools: ToolsConfig,
+    /// Conversations that are kept.
+    pub(crate) conversations: ConversationsConfig,
+    /// Streams that can be gone on with.
+    pub(crate) streams: StreamsConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }

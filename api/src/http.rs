@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod asker;
 mod audit;
 mod authorise;
 mod bulk;
@@ -10,6 +11,7 @@ mod classes;
 mod closing;
 mod collections;
 mod connection;
+mod conversations;
 mod documents;
 mod etag;
 mod extract;
@@ -28,13 +30,16 @@ mod openapi;
 mod page;
 mod policy;
 mod rerank;
+pub(crate) mod resume;
 mod schema;
 mod search;
 mod serve;
 mod session;
 mod spool;
 mod sse;
+mod tools;
 mod trace;
+mod turns;
 mod upload;
 mod usage;
 mod webhooks;
@@ -82,6 +87,7 @@ pub(crate) struct Server {
     /// Operation ids by method and route, such as `POST /v1/search`.
     operations: HashMap<String, String>,
     closing: Closing,
+    streams: resume::Streams,
 }
 
 /// The state of every handler.
@@ -129,6 +135,13 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::deliveries))
         .routes(routes!(webhooks::replay))
+        .routes(routes!(conversations::create, conversations::list))
+        .routes(routes!(conversations::show, conversations::delete))
+        .routes(routes!(turns::ask))
+        .routes(routes!(turns::approve))
+        .routes(routes!(tools::list))
+        .routes(routes!(tools::execute))
+        .routes(routes!(tools::batch))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
@@ -161,6 +174,7 @@ fn router(
         recorder,
         openapi: Arc::new(openapi),
         closing,
+        streams: resume::Streams::default(),
     });
     let router = page::routes().into_iter().fold(router, |router, (path, route)| router.route(path, route));
     let router = router

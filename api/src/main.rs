@@ -13,7 +13,9 @@ mod limits;
 mod mcp;
 mod output;
 mod problem;
+mod talk;
 mod telemetry;
+mod tools;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -20,10 +20,14 @@ pub mod replies;
 pub mod rerank;
 pub mod router;
 pub mod secret;
+pub mod structured;
 pub mod text;
 pub mod tokens;
+pub mod tools;
 
-pub use chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role, Usage};
+pub use chat::{
+    ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role, ToolChoice, Usage,
+};
 pub use embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind, TokenEmbedder, TokenVectors};
 pub use error::{ErrorKind, ModelError, Result};
 pub use ledger::{Account, Ledger, Refusal, Statement, Work};
@@ -34,3 +38,4 @@ pub use rerank::Reranker;
 pub use router::RoutedChat;
 pub use secret::Secret;
 pub use tokens::TokenCounter;
+pub use tools::{OutputSchema, ToolCall, ToolResult, ToolSpec, ToolTurn};

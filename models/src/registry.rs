@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-pub use chats::{Api, ChatEndpoint, Provider, Providers, Purpose, Routes};
+pub use chats::{Api, ChatEndpoint, OutputMode, Provider, Providers, Purpose, Routes};
 pub use config::{
     DEFAULT_EMBEDDER, Deadlines, EmbedderEndpoint, ModelsConfig, RetryPolicy, default_cache_dir,
     user_cache_dir,

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod blobs;
 pub mod catalog;
 pub mod clock;
+pub mod conversations;
 pub mod document;
 pub mod error;
 pub mod fault;
@@ -20,6 +21,7 @@ pub mod ledger;
 pub mod names;
 pub mod queries;
 pub mod replies;
+pub mod runs;
 pub mod scope;
 pub mod sync;
 pub mod vector;
@@ -44,7 +46,9 @@ use blobs::LocalBlobs;
 use catalog::Purged;
 use catalog::sqlite::SqliteCatalog;
 use clock::{Clock, SystemClock};
+use conversations::Conversations;
 use folder::DataFolder;
+use runs::Runs;
 use sync::{Indexes, SyncConfig};
 
 /// How a store is opened.
@@ -81,6 +85,10 @@ pub struct Store {
     pub accounts: Arc<dyn Accounts>,
     /// What was done.
     pub audit: Arc<dyn AuditLog>,
+    /// What was asked and answered in turn.
+    pub conversations: Arc<dyn Conversations>,
+    /// Runs of an agent that wait for a person.
+    pub runs: Arc<dyn Runs>,
     /// The original bytes.
     pub blobs: Arc<dyn Blobs>,
     /// What is derived from the catalog.
@@ -133,12 +141,15 @@ impl Store {
         let catalog = Arc::new(catalog);
         let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (conversations, runs) = talk(&catalog);
         let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
         Ok(Self {
             catalog,
             accounts,
             audit,
+            conversations,
+            runs,
             blobs: Arc::new(blobs),
             indexes: Arc::new(indexes),
             ledger,
@@ -170,11 +181,12 @@ impl Store {
         let catalog = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
         let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (conversations, runs) = talk(&catalog);
         let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
         let home = Home::Temporary { _blobs: Arc::new(folder) };
         let (blobs, indexes) = (Arc::new(blobs), Arc::new(indexes));
-        Ok(Self { catalog, accounts, audit, blobs, indexes, ledger, replies, home })
+        Ok(Self { catalog, accounts, audit, blobs, conversations, runs, indexes, ledger, replies, home })
     }
 
     /// The locked data folder; `None` for a store in memory.
@@ -203,6 +215,11 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         self.indexes.close().await
     }
+}
+
+/// The catalog's file keeps conversations and runs, too.
+fn talk(catalog: &Arc<SqliteCatalog>) -> (Arc<dyn Conversations>, Arc<dyn Runs>) {
+    (Arc::clone(catalog) as _, Arc::clone(catalog) as _)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

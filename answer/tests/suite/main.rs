@@ -15,3 +15,4 @@ mod injection;
 mod squad;
 #[path = "../../../retrieve/tests/suite/support/mod.rs"]
 mod support;
+mod talk;

@@ -39,6 +39,8 @@ pub(super) const ROUTE: &str = "/openapi.json";
         (name = "openai", description = "The same in OpenAI's shape, for the clients that speak it"),
         (name = "feedback", description = "What people did with what they were shown"),
         (name = "webhooks", description = "Who is told what happens to documents"),
+        (name = "conversations", description = "Questions that follow each other, and what an agent may do"),
+        (name = "tools", description = "What models, people and programs may call"),
         (name = "service", description = "Health and metrics"),
     )
 )]

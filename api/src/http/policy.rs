@@ -32,7 +32,7 @@ pub(super) enum Class {
 }
 
 /// POSTed, but only read.
-const ASKED_BY_POST: [&str; 8] = [
+const ASKED_BY_POST: [&str; 13] = [
     "/v1/search",
     "/v1/answers",
     "/v1/chat/completions",
@@ -40,6 +40,11 @@ const ASKED_BY_POST: [&str; 8] = [
     "/v1/rerank",
     "/v2/rerank",
     "/v1/feedback",
+    "/v1/conversations",
+    "/v1/conversations/{id}/messages",
+    "/v1/conversations/{id}/approve",
+    "/v1/tools/execute",
+    "/v1/tools/batch",
     "/mcp",
 ];
 /// The web page, the description and its viewer: the same for everybody, without data.

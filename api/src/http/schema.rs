@@ -10,3 +10,8 @@ mod walls;
 pub(super) use found::*;
 pub(super) use kept::*;
 pub(super) use walls::*;
+mod talk;
+
+pub(super) use found::*;
+pub(super) use kept::*;
+pub(super) use talk::*;

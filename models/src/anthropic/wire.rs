@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chat::{FinishReason, Usage};
+use super::tools::{Calls, Reading};
+use crate::chat::{ChatRequest, FinishReason, Usage};
 use crate::error::ErrorKind;
 use crate::remote::{Dialect, Piece, error_text};
+use crate::tools::ToolCall;
 
 /// A request of `/messages`.
 #[derive(Debug, Serialize)]
@@ -15,6 +17,10 @@ pub(super) struct Request<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) system: Vec<Instructions>,
     pub(super) messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<Value>,
     pub(super) temperature: f32,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) stop_sequences: &'a [String],
@@ -48,7 +54,15 @@ impl Instructions {
 #[derive(Debug, Serialize)]
 pub(super) struct Turn<'a> {
     pub(super) role: &'static str,
-    pub(super) content: &'a str,
+    pub(super) content: Content<'a>,
+}
+
+/// What a message holds: text, or blocks where there is more.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Content<'a> {
+    Text(&'a str),
+    Blocks(Vec<Value>),
 }
 
 /// A whole reply.
@@ -63,18 +77,49 @@ pub(super) struct Reply {
     pub(super) usage: Counts,
 }
 
-/// A piece of a reply; only text is read.
+/// A piece of a reply; only text and calls are read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Block {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
     text: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    input: Value,
 }
 
 impl Reply {
-    pub(super) fn text(&self) -> String {
-        self.content.iter().filter(|block| block.kind == "text").map(|block| block.text.as_str()).collect()
+    /// The text; where JSON was asked for, the input of the tool that stands for the reply.
+    pub(super) fn text(&self, request: &ChatRequest) -> String {
+        let mut used = self.content.iter().filter(|block| block.kind == "tool_use");
+        match &request.output {
+            Some(output) => used
+                .find(|block| block.name == output.name)
+                .map(|block| block.input.to_string())
+                .unwrap_or_default(),
+            None => {
+                let texts = self.content.iter().filter(|block| block.kind == "text");
+                texts.map(|block| block.text.as_str()).collect()
+            }
+        }
+    }
+
+    /// The calls, where tools were offered.
+    pub(super) fn calls(&self, request: &ChatRequest) -> Vec<ToolCall> {
+        if Reading::of(request) != Reading::Calls {
+            return Vec::new();
+        }
+        let called = self.content.iter().filter(|block| block.kind == "tool_use");
+        let call = |block: &Block| ToolCall {
+            id: block.id.clone(),
+            name: block.name.clone(),
+            arguments: Ok(block.input.clone()),
+        };
+        called.map(call).collect()
     }
 }
 
@@ -111,8 +156,15 @@ impl Counts {
     }
 }
 
-pub(super) fn finish(reason: &str) -> FinishReason {
+/// Why it ended; a reply that was asked for as JSON is done once it has used its tool.
+pub(super) fn finish(reason: &str, request: &ChatRequest) -> FinishReason {
+    reason_of(reason, Reading::of(request))
+}
+
+fn reason_of(reason: &str, reading: Reading) -> FinishReason {
     match reason {
+        "tool_use" if reading == Reading::Output => FinishReason::Stop,
+        "tool_use" => FinishReason::ToolCalls,
         "end_turn" | "stop_sequence" => FinishReason::Stop,
         "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
         "refusal" => FinishReason::ContentFilter,
@@ -125,6 +177,10 @@ pub(super) fn finish(reason: &str) -> FinishReason {
 struct Event {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    index: usize,
+    #[serde(default)]
+    content_block: Option<Block>,
     #[serde(default)]
     message: Option<Start>,
     #[serde(default)]
@@ -146,6 +202,8 @@ struct Delta {
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
+    partial_json: Option<String>,
+    #[serde(default)]
     stop_reason: Option<String>,
 }
 
@@ -154,6 +212,29 @@ struct Delta {
 pub(super) struct EventReader {
     finish: Option<FinishReason>,
     counts: Counts,
+    reading: Reading,
+    calls: Calls,
+}
+
+impl EventReader {
+    /// For the reply to a request.
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        Self { reading: Reading::of(request), ..Self::default() }
+    }
+
+    /// A piece of a block: text, or input of a tool, which is the text where JSON was asked for.
+    fn delta(&mut self, index: usize, delta: Delta) -> Piece {
+        let said =
+            |text: Option<String>| text.filter(|text| !text.is_empty()).map_or(Piece::Nothing, Piece::Text);
+        match (self.reading, delta.partial_json) {
+            (Reading::Output, json) => said(json),
+            (Reading::Calls, Some(json)) => {
+                self.calls.extend(index, &json);
+                Piece::Progress
+            }
+            (Reading::Text | Reading::Calls, _) => said(delta.text),
+        }
+    }
 }
 
 impl Dialect for EventReader {
@@ -165,13 +246,21 @@ impl Dialect for EventReader {
             self.counts.update(counts);
         }
         Ok(match event.kind.as_str() {
-            "content_block_delta" => {
-                let text = event.delta.and_then(|delta| delta.text).filter(|text| !text.is_empty());
-                text.map_or(Piece::Nothing, Piece::Text)
-            }
+            "content_block_start" => match event.content_block {
+                Some(block) if block.kind == "tool_use" && self.reading == Reading::Calls => {
+                    self.calls.open(event.index, block.id, block.name);
+                    Piece::Progress
+                }
+                _ => Piece::Nothing,
+            },
+            "content_block_delta" => match event.delta {
+                Some(delta) => self.delta(event.index, delta),
+                None => Piece::Nothing,
+            },
             "message_delta" => {
                 let reason = event.delta.and_then(|delta| delta.stop_reason);
-                self.finish = reason.as_deref().map(finish).or(self.finish);
+                let reading = self.reading;
+                self.finish = reason.map(|reason| reason_of(&reason, reading)).or(self.finish);
                 Piece::Nothing
             }
             "message_stop" => Piece::End,
@@ -195,6 +284,10 @@ impl Dialect for EventReader {
 
     fn finish(&self) -> Option<FinishReason> {
         self.finish
+    }
+
+    fn calls(&mut self) -> Vec<ToolCall> {
+        self.calls.take()
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -10,6 +10,7 @@ use async_openai::types::chat::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use super::tools::{self, Calls};
 use super::wire::{ChatCompletion, ChunkReader, WireUsage};
 use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role};
 use crate::error::{ErrorKind, ModelError, Result};
@@ -61,7 +62,10 @@ impl OpenAiChat {
             if self.endpoint.is_openai() { (None, limit) } else { (limit, None) };
         CreateChatCompletionRequest {
             model: self.config.model.clone(),
-            messages: request.messages.iter().map(message).collect(),
+            messages: request.messages.iter().map(message).chain(tools::turns(&request.turns)).collect(),
+            tools: tools::offered(&request.tools),
+            tool_choice: tools::choice(request),
+            response_format: request.output.as_ref().map(|output| tools::format(output, self.config.output)),
             max_tokens,
             max_completion_tokens,
             temperature: Some(request.temperature),
@@ -114,20 +118,24 @@ impl ChatModel for OpenAiChat {
             ModelError::new(ErrorKind::Corrupt, format!("{} gave no choice; try again", self.endpoint.what()))
         })?;
         let finish = choice.finish().unwrap_or(FinishReason::Other);
-        let (text, finish) = match choice.message {
-            Some(said) => match (said.content, said.refusal) {
-                (None, Some(refusal)) => (refusal, FinishReason::ContentFilter),
-                (content, _) => (content.unwrap_or_default(), finish),
-            },
-            None => (String::new(), finish),
+        let (text, finish, calls) = match choice.message {
+            Some(said) => {
+                let mut calls = Calls::of(request);
+                calls.add(said.tool_calls);
+                match (said.content, said.refusal) {
+                    (None, Some(refusal)) => (refusal, FinishReason::ContentFilter, Vec::new()),
+                    (content, _) => (content.unwrap_or_default(), finish, calls.take()),
+                }
+            }
+            None => (String::new(), finish, Vec::new()),
         };
         let model = reply.model.unwrap_or_else(|| self.config.model.clone());
         let usage = reply.usage.and_then(WireUsage::usage);
-        Ok(ChatReply { text, finish, usage, model, served_by: self.config.name.clone() })
+        Ok(ChatReply { text, calls, finish, usage, model, served_by: self.config.name.clone() })
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
         let body = self.body(request, true);
-        self.endpoint.stream("/chat/completions", &body, &self.config.name, ChunkReader::default).await
+        self.endpoint.stream("/chat/completions", &body, &self.config.name, || ChunkReader::of(request)).await
     }
 }

@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chat::{FinishReason, Usage};
+use super::tools::{Calls, WireCall};
+use crate::chat::{ChatRequest, FinishReason, Usage};
 use crate::error::ErrorKind;
 use crate::remote::{Dialect, Piece, error_text};
+use crate::tools::ToolCall;
 
 /// A reply of `/embeddings`.
 #[derive(Debug, Deserialize)]
@@ -67,6 +69,8 @@ pub(super) struct Content {
     pub(super) content: Option<String>,
     #[serde(default)]
     pub(super) refusal: Option<String>,
+    #[serde(default)]
+    pub(super) tool_calls: Option<Vec<WireCall>>,
 }
 
 impl Choice {
@@ -76,6 +80,7 @@ impl Choice {
             "" => None,
             "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Some(FinishReason::Stop),
             "length" | "max_tokens" => Some(FinishReason::Length),
+            "tool_calls" | "function_call" | "tool_use" => Some(FinishReason::ToolCalls),
             "content_filter" => Some(FinishReason::ContentFilter),
             _ => Some(FinishReason::Other),
         }
@@ -122,6 +127,14 @@ pub(super) struct ChunkReader {
     usage: Option<Usage>,
     /// The model declined in words of its own.
     refused: bool,
+    calls: Calls,
+}
+
+impl ChunkReader {
+    /// For the reply to a request: calls are read only where tools are offered.
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        Self { calls: Calls::of(request), ..Self::default() }
+    }
 }
 
 impl Dialect for ChunkReader {
@@ -150,15 +163,23 @@ impl Dialect for ChunkReader {
         if self.finish.is_none() {
             self.finish = choice.finish();
         }
+        let mut called = false;
         let text = choice.message.and_then(|said| {
+            called = said.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+            self.calls.add(said.tool_calls);
             self.refused |= said.refusal.as_ref().is_some_and(|refusal| !refusal.is_empty());
             said.content.filter(|content| !content.is_empty()).or(said.refusal)
         });
-        Ok(text.filter(|text| !text.is_empty()).map_or(Piece::Nothing, Piece::Text))
+        let otherwise = if called { Piece::Progress } else { Piece::Nothing };
+        Ok(text.filter(|text| !text.is_empty()).map_or(otherwise, Piece::Text))
     }
 
     fn finish(&self) -> Option<FinishReason> {
         self.finish.map(|finish| if self.refused { FinishReason::ContentFilter } else { finish })
+    }
+
+    fn calls(&mut self) -> Vec<ToolCall> {
+        self.calls.take()
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -209,7 +209,7 @@ impl Endpoint {
         let (first, rest) = begun.await?;
         // The pass stays with the stream: it is still a call under way, and a cut one speaks against the endpoint.
         let watched = rest.inspect(move |event| match event {
-            Ok(ChatEvent::Token(_)) => {}
+            Ok(ChatEvent::Token(_) | ChatEvent::Call(_)) => {}
             last => pass.tell(last),
         });
         Ok(stream::iter([Ok(first)]).chain(watched).boxed())

@@ -22,6 +22,7 @@ mod remote_faults;
 mod reranker;
 mod router;
 mod shared;
+mod tools;
 
 #[path = "../provider/mod.rs"]
 mod provider;

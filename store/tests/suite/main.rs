@@ -18,6 +18,7 @@ mod contract;
 mod contract_edge;
 mod contract_keyword;
 mod contract_money;
+mod contract_talk;
 mod contract_vector;
 mod exact_terms;
 mod filter;

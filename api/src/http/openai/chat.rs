@@ -55,6 +55,7 @@ pub(super) async fn complete(
 ) -> Result<Response, Failure> {
     let (Identified(sender), ProblemJson(mut body)) = (sender?, body?);
     let question = body.question()?;
+    let history = body.history()?;
     let ignored = body.ignored()?;
     let extras = body.wellspring.take().unwrap_or_default();
     let filter = filter(extras.filter)?;
@@ -64,6 +65,7 @@ pub(super) async fn complete(
         mode: extras.mode,
         filter,
         model: extras.model,
+        history,
         account: Some(sender.account()),
         ..AnswerRequest::new(question)
     };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use wellspring_answer::Answer;
+use wellspring_answer::{Answer, Exchange};
 use wellspring_retrieve::Mode;
 
 use super::super::schema;
@@ -131,6 +131,25 @@ impl ChatBody {
         }
     }
 
+    /// What was asked and answered before the last message, oldest first: what a follow-up is understood from.
+    pub(super) fn history(&self) -> Result<Vec<Exchange>, Failure> {
+        let mut history: Vec<Exchange> = Vec::new();
+        for message in self.messages.iter().take(self.messages.len().saturating_sub(1)) {
+            match message.role {
+                ChatRole::User => {
+                    history.push(Exchange { question: message.text()?, answer: String::new() });
+                }
+                ChatRole::Assistant => {
+                    if let Some(last) = history.last_mut() {
+                        last.answer = message.text()?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(history)
+    }
+
     /// Names what was sent and has no effect here.
     ///
     /// # Errors
@@ -161,15 +180,10 @@ impl ChatBody {
                 ));
             }
         }
-        let (last, earlier) =
-            self.messages.split_last().map_or((None, &[][..]), |(last, rest)| (Some(last), rest));
         let instructs =
             |message: &ChatMessage| matches!(message.role, ChatRole::System | ChatRole::Developer);
-        if earlier.iter().any(instructs) {
+        if self.messages.iter().any(instructs) {
             ignored.push("messages: instructions".to_owned());
-        }
-        if last.is_some() && earlier.iter().any(|message| !instructs(message)) {
-            ignored.push("messages: history".to_owned());
         }
         ignored.sort();
         Ok(ignored)

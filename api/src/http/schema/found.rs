@@ -252,6 +252,14 @@ pub(crate) struct Answer {
     degraded: Vec<Degraded>,
     /// Milliseconds per stage, and `total`.
     timings: BTreeMap<String, f64>,
+    /// The question as it was understood from what was asked before, where that differs.
+    standalone: Option<String>,
+    /// The answer in the schema that was asked for.
+    structured: Option<super::Structured>,
+    /// Every step of the agent that made it; absent for others.
+    steps: Option<Vec<super::Step>>,
+    /// The agent's run, where it had to wait for a person.
+    run: Option<String>,
 }
 
 /// A checked citation.

@@ -4,7 +4,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::failure::During;
 use super::scoped::{arguments, json, living, no_collection, parsed, signed, unsigned};
-use super::{feedback, recorded};
+use super::{conversations, feedback, recorded};
 use crate::clock::rfc3339;
 use crate::document::{Collection, CollectionKey, CollectionName, NewCollection};
 use crate::error::{ErrorKind, Result, StoreError};
@@ -208,5 +208,6 @@ pub(super) async fn delete(
     .await
     .during("delete the collection")?;
     feedback::forget(connection, scope.key().0).await?;
+    conversations::forget(connection, scope.key().0).await?;
     recorded::forget(connection, scope.key().0).await
 }

@@ -7,4 +7,5 @@ pub(crate) mod fixture;
 pub(crate) mod keyword;
 pub(crate) mod ledger;
 pub(crate) mod replies;
+pub(crate) mod talk;
 pub(crate) mod vector;
