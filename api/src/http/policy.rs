@@ -32,7 +32,7 @@ pub(super) enum Class {
 }
 
 /// POSTed, but only read.
-const ASKED_BY_POST: [&str; 13] = [
+const ASKED_BY_POST: [&str; 12] = [
     "/v1/search",
     "/v1/answers",
     "/v1/chat/completions",
@@ -40,9 +40,8 @@ const ASKED_BY_POST: [&str; 13] = [
     "/v1/rerank",
     "/v2/rerank",
     "/v1/feedback",
-    "/v1/conversations",
-    "/v1/conversations/{id}/messages",
-    "/v1/conversations/{id}/approve",
+    "/v1/conversations/{conversation}/messages",
+    "/v1/conversations/{conversation}/approve",
     "/v1/tools/execute",
     "/v1/tools/batch",
     "/mcp",
@@ -71,6 +70,10 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
         "/metrics" => Need::Right(Right::Operator),
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),
         "/v1/collections/{collection}" if *method == Method::DELETE => Need::Right(Right::Admin),
+        // What people said about results is the administrator's to read; what one says oneself is not.
+        _ if administered("/v1/feedback") && reads(method) => Need::Right(Right::Admin),
+        // Conversations are the asker's own: whoever may ask may also keep and delete them.
+        _ if administered("/v1/conversations") => Need::Right(Right::Read),
         _ if reads(method) || ASKED_BY_POST.contains(&route) => Need::Right(Right::Read),
         _ => Need::Right(Right::Write),
     }
