@@ -58,7 +58,8 @@ impl Subscriber for Statements {
 }
 
 /// Lines of a plan that read everything there is: of a parameter, of a constant, of an index that holds only the few
-/// rows that are wanted, of the collections or receivers (few), or of a list that was just made.
+/// rows that are wanted, of the collections, receivers, calls under way and kept replies (few, or bounded by a setting), or
+/// of a list that was just made.
 const HARMLESS: &[&str] = &[
     "VIRTUAL TABLE",
     "CONSTANT ROW",
@@ -70,6 +71,8 @@ const HARMLESS: &[&str] = &[
     "INDEX versions_removed",
     "SCAN collections",
     "SCAN c USING INDEX collections_deleted",
+    "SCAN ledger_open",
+    "SCAN replies USING COVERING INDEX replies_by_expiry",
     "SCAN doomed_blobs",
     "SCAN piece",
     "SCAN sqlite_sequence",

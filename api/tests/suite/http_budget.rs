@@ -273,9 +273,9 @@ async fn embedding_documents_waits_for_the_budget_and_tells_its_cost() {
 async fn a_dry_run_tells_the_cost_and_spends_nothing() {
     let (url, asked) = embeddings().await;
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.md"), "# Leave\n\nEveryone has thirty days of paid leave.\n")
+    fs_err::write(folder.path().join("a.md"), "# Leave\n\nEveryone has thirty days of paid leave.\n")
         .unwrap();
-    std::fs::write(folder.path().join("b.bin"), b"\0\x01\x02").unwrap();
+    fs_err::write(folder.path().join("b.bin"), b"\0\x01\x02").unwrap();
     let data = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_wellspring"))

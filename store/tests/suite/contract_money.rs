@@ -58,28 +58,3 @@ mod memory {
     ledger::rules!(ledger_tests);
     replies::rules!(reply_tests);
 }
-
-#[tokio::test]
-async fn an_opened_store_charges_what_a_crash_left_open() {
-    use wellspring_store::ledger::{Amount, Ceilings, NewEntry};
-    use wellspring_store::{Store, StoreConfig, TenantId};
-    let folder = tempfile::tempdir().unwrap();
-    let tenant = TenantId::default_tenant();
-    let store = Store::open(StoreConfig::new(folder.path(), "test")).await.unwrap();
-    let entry = NewEntry {
-        tenant: tenant.clone(),
-        key: None,
-        request: "r".to_owned(),
-        purpose: "answer".to_owned(),
-        model: "m".to_owned(),
-        worst: Amount { input_tokens: 5, output_tokens: 6, micros: 7, cached_input_tokens: 0 },
-    };
-    store.ledger.reserve(entry, Ceilings::default()).await.unwrap().unwrap();
-    store.close().await.unwrap();
-    drop(store);
-    let store = Store::open(StoreConfig::new(folder.path(), "test")).await.unwrap();
-    let today = store.ledger.today();
-    let rows = store.ledger.usage(&tenant, None, today - 1, today).await.unwrap();
-    assert_eq!((rows[0].calls, rows[0].estimated, rows[0].amount.micros), (1, 1, 7));
-    assert_eq!(store.ledger.settle_open().await.unwrap(), 0);
-}
