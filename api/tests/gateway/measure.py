@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+import secrets
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,8 @@ PASSAGE = "# Leave\n\nEveryone has thirty days of paid leave. Annual leave needs
 # The provider's pace: the first token, and each one after it.
 FIRST_MS, GAP_MS = 20, 5
 WARM_UP = 20
+# The proxy does not start without one; the others do not look at it.
+KEY = f"sk-{secrets.token_hex(32)}"
 
 
 class Target:
@@ -41,7 +44,7 @@ class Target:
 
     def post(self, stream):
         body = {"model": self.model, "messages": [{"role": "user", "content": QUESTION}], "stream": stream, **self.extra}
-        headers = {"content-type": "application/json", "authorization": "Bearer sk-local"}
+        headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
         self.connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         response = self.connection.getresponse()
         if response.status != 200:
@@ -118,7 +121,7 @@ def litellm(provider):
             "model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/m\n"
             f"      api_base: {provider}/v1\n      api_key: sk-local\n"
         )
-        env = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+        env = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": KEY}
         # Its output goes to a file: a full pipe would stop it.
         with open(pathlib.Path(folder) / "log", "w") as log:
             running = subprocess.Popen(
