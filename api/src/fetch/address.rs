@@ -34,8 +34,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Global unicast is 2000::/3; all else is loopback, mapped, translated, unique local, link-local or multicast.
     let global = first & 0xe000 == 0x2000;
     // 2001::/23 holds Teredo, ORCHID and other protocols; then documentation, 6to4 and documentation again.
-    let special = (first == 0x2001 && second < 0x200)
-        || (first == 0x2001 && second == 0xdb8)
+    let special = (first == 0x2001 && (second < 0x200 || second == 0xdb8))
         || first == 0x2002
         || (first == 0x3fff && second < 0x1000);
     global && !special
