@@ -130,13 +130,15 @@ impl App {
                 })?
             }
         };
+        let settings = CollectionSettings { chunk: self.config.chunk.clone() };
+        settings.suits(embedder.as_ref())?;
         let info = embedder.info();
         let new = NewCollection {
             name: name.clone(),
             model: info.name.clone(),
             fingerprint: info.fingerprint.to_string(),
             dimension: info.dimension,
-            settings: CollectionSettings { chunk: self.config.chunk.clone() }.to_value()?,
+            settings: settings.to_value()?,
         };
         Ok(self.store.catalog.create_collection(scope, new).await?)
     }

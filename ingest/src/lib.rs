@@ -18,7 +18,7 @@ pub mod worker;
 mod charset;
 mod clean;
 
-pub use chunk::{ChunkConfig, ChunkMode, Chunker, FileName};
+pub use chunk::{Boundaries, ChunkConfig, ChunkMode, Chunker, FileName, Pooling};
 pub use config::{CollectionSettings, IngestConfig};
 pub use error::{ErrorKind, IngestError, Result};
 pub use pipeline::{Embedders, Extract, InProcess};

@@ -16,6 +16,8 @@ use crate::sandbox::Sandbox;
 pub(crate) mod attempt;
 pub(crate) mod chunkers;
 pub(crate) mod cut;
+pub(crate) mod drift;
+pub(crate) mod late;
 pub(crate) mod memory;
 mod vectors;
 

@@ -10,9 +10,10 @@ use wellspring_store::jobs::{JobState, Lease, Stage};
 use wellspring_store::{Collection, ErrorKind as StoreKind, Store, StoreError, fault};
 
 use super::chunkers::Chunkers;
-use super::cut::Cut;
+use super::cut::{Cut, Uncut};
+use super::drift::drift;
 use super::{Embedders, Extract, Given, identity, vectors};
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::Chunker;
 use crate::config::{CollectionSettings, IngestConfig};
 use crate::dedup;
 use crate::error::{ErrorKind, IngestError};
@@ -124,6 +125,9 @@ impl Attempt<'_> {
         // The job pays, whatever attempt it is.
         let account = Account::new(scope.tenant().as_str(), None, format!("job-{}", self.lease.job));
         let embedder = self.embedder(&collection, &account).await?;
+        settings
+            .suits(embedder.as_ref())
+            .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
         let mut times = Timings::default();
 
         let clock = Instant::now();
@@ -137,12 +141,12 @@ impl Attempt<'_> {
             .chunkers
             .get(&settings.chunk, &embedder)
             .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
-        let cut = self.cut(chunker, extracted).await?;
+        let cut = self.cut(chunker, &embedder, extracted).await?;
         times.chunk_ms = elapsed(clock);
         fault::point("ingest.chunk.after");
 
         let clock = Instant::now();
-        let found = self.embed(&embedder, &cut.chunks, &account).await?;
+        let found = self.embed(&embedder, &cut, &account).await?;
         times.embed_ms = elapsed(clock);
         fault::point("ingest.embed.after");
 
@@ -234,9 +238,24 @@ impl Attempt<'_> {
     }
 
     /// Chunks with titles and languages, made on a blocking thread.
-    async fn cut(&self, chunker: Chunker, extracted: Extracted) -> Result<Cut, Halt> {
+    async fn cut(
+        &self,
+        chunker: Chunker,
+        embedder: &Arc<dyn Embedder>,
+        extracted: Extracted,
+    ) -> Result<Cut, Halt> {
         let (given, source) = (self.lease.document.title.clone(), self.lease.document.source.clone());
-        let cut = blocking(move || Ok(Cut::make(&chunker, extracted, given.as_deref(), &source))).await?;
+        let reading = chunker.clone();
+        let (uncut, runs) = blocking(move || {
+            let uncut = Uncut::new(&reading, extracted, given.as_deref(), &source);
+            let runs = uncut.runs(&reading);
+            Ok((uncut, runs))
+        })
+        .await?;
+        let drift = drift(embedder, &uncut.extracted.text, &runs, self.config.embed_batch)
+            .await
+            .map_err(|e| self.not_embedded(e, false))?;
+        let cut = blocking(move || Ok(uncut.cut(&chunker, &drift))).await?;
         if cut.chunks.is_empty() {
             return Err(Halt::ended(
                 JobState::Failed,
@@ -250,9 +269,10 @@ impl Attempt<'_> {
     async fn embed(
         &self,
         embedder: &Arc<dyn Embedder>,
-        chunks: &[Chunk],
+        cut: &Cut,
         account: &Account,
     ) -> Result<vectors::Vectors, Halt> {
+        let (chunks, text) = (&cut.chunks, &cut.extracted.text);
         self.beat.stage(Stage::Embed).await?;
         let dimension = embedder.info().dimension;
         let plan = dedup::plan(self.store.catalog.as_ref(), &self.lease.collection, chunks, dimension)
@@ -265,10 +285,18 @@ impl Attempt<'_> {
         let total = plan.missing.len() as u64;
         self.beat.progress(0, total);
         let embedded = AtomicU64::new(0);
-        vectors::embed(embedder, chunks, plan, self.config.embed_batch, self.config.embed_calls, |done| {
-            embedded.store(done, Ordering::Relaxed);
-            self.beat.progress(done, total)
-        })
+        vectors::embed(
+            embedder,
+            chunks,
+            text,
+            plan,
+            self.config.embed_batch,
+            self.config.embed_calls,
+            |done| {
+                embedded.store(done, Ordering::Relaxed);
+                self.beat.progress(done, total)
+            },
+        )
         .await
         .map_err(|e| self.not_embedded(e, embedded.into_inner() > 0))
     }
