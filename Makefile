@@ -34,6 +34,10 @@ build: ## Build the release binary; FEATURES=edge adds approximate search for mi
 dist: ## Build target/dist/wellspring with every feature, optimised throughout: slow to build, to be published
 	$(CARGO) build --profile dist --locked --package wellspring-api --all-features
 
+.PHONY: package
+package: setup dist ## Pack target/dist/wellspring with model and libraries: an archive, a Debian package, checksums
+	@packaging/package.sh $(TARGET)/dist/wellspring $(TARGET)/package
+
 .PHONY: demo
 demo: setup build ## Set everything up, read fixtures/corpus, answer a question with citations
 	@$(WELLSPRING) --data $(DATA) ingest fixtures/corpus
@@ -53,6 +57,12 @@ serve: setup build ## The same set-up, then the server with its web page on 127.
 .PHONY: test
 test: setup ## Run all tests
 	$(CARGO) test --workspace --locked
+
+.PHONY: page-test
+page-test: setup ## Drive the web page in an installed Chromium over real documents (needs node and npm)
+	$(CARGO) build --locked --package wellspring-api
+	cd api/tests/page && npm ci --no-audit --no-fund && \
+	  WELLSPRING_BINARY=$(abspath $(TARGET))/debug/wellspring npm test
 
 .PHONY: lint
 lint: ## Check format and lints, as CI does
@@ -77,6 +87,13 @@ results: setup build ## Measure every mode on every set: datasets/RESULTS.md, an
 	$(WELLSPRING) eval report $(RESULT_SETS) --html $(TARGET)/results.html --markdown datasets/RESULTS.md
 
 PLANTED ?= $(TARGET)/planted-identifiers
+REQUESTS ?= 100000
+TENANTS ?= 50
+.PHONY: isolation
+isolation: setup ## Attack every operation with REQUESTS hostile requests of TENANTS tenants, and change an access list 10 000 times
+	WELLSPRING_ISOLATION_REQUESTS=$(REQUESTS) WELLSPRING_ISOLATION_TENANTS=$(TENANTS) WELLSPRING_ACL_ROUNDS=10000 \
+	  $(CARGO) test --locked --package wellspring-api --test suite -- walls::isolation walls::access --nocapture
+
 .PHONY: identifiers
 identifiers: setup build ## Plant 5 000 identifiers in 20 000 passages and count those found among the first three hits
 	$(CARGO) run --locked --package wellspring-eval --example plant_identifiers -- $(PLANTED) 5000 \
@@ -115,6 +132,34 @@ measure-answers: setup build ## Measure claim support (WiCE), planted instructio
 .PHONY: provider
 provider: ## Start the local provider that fails on request; models/tests/clients/check.py tries the official clients on it
 	$(CARGO) run --locked --package wellspring-models --example provider -- 127.0.0.1:9977
+
+CLIENTS := $(TARGET)/clients
+$(CLIENTS)/bin/schemathesis: api/tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.PHONY: clients
+clients: $(CLIENTS)/bin/schemathesis ## Try the official clients of OpenAI, Cohere, MCP, LangChain and LlamaIndex on the server, unmodified
+	$(CARGO) build --locked --package wellspring-api
+	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/check.py $(TARGET)/debug/wellspring
+
+EXAMPLES ?= 50
+.PHONY: schemathesis
+schemathesis: $(CLIENTS)/bin/schemathesis ## Send EXAMPLES made-up requests to each operation: no 500, and every response as openapi.json says
+	$(CARGO) build --locked --package wellspring-api
+	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/conform.py $(TARGET)/debug/wellspring $(EXAMPLES)
+
+GATEWAY := $(TARGET)/gateway
+$(GATEWAY)/bin/litellm: api/tests/gateway/requirements.txt
+	$(PYTHON) -m venv $(GATEWAY)
+	$(GATEWAY)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+REQUESTS ?= 300
+.PHONY: gateway
+gateway: setup build $(GATEWAY)/bin/litellm ## Measure what the server adds to a local provider's latency, beside LiteLLM's proxy
+	PYTHONDONTWRITEBYTECODE=1 $(GATEWAY)/bin/python api/tests/gateway/measure.py $(WELLSPRING) $(REQUESTS)
 
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up

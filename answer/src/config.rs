@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wellspring_retrieve::NeighbourConfig;
 
+use crate::agent::AgentConfig;
 use crate::error::{AnswerError, ErrorKind, Result};
 
 /// Most passages an answer is made from.
@@ -56,6 +57,8 @@ pub struct AnswerConfig {
     pub refusal: RefusalConfig,
     /// What is done about passages that may be written to mislead a model.
     pub injection: InjectionConfig,
+    /// Limits of an agent's run.
+    pub agent: AgentConfig,
 }
 
 /// What is done about passages that may be written to mislead a model.
@@ -142,6 +145,7 @@ impl Default for AnswerConfig {
             sentences: 3,
             refusal: RefusalConfig::default(),
             injection: InjectionConfig::default(),
+            agent: AgentConfig::default(),
         }
     }
 }
@@ -159,6 +163,7 @@ impl AnswerConfig {
         within("refusal.min_confidence", self.refusal.min_confidence.unwrap_or(0.0), 0.0, 1.0)?;
         within("sentences", self.sentences as f64, 1.0, 10.0)?;
         within("injection.source_share", self.injection.source_share, 0.05, 1.0)?;
+        self.agent.check()?;
         within("refusal.min_coverage", self.refusal.min_coverage, 0.0, 1.0)?;
         within("refusal.min_cosine", f64::from(self.refusal.min_cosine), -1.0, 1.0)
     }

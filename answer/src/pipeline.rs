@@ -57,6 +57,11 @@ impl Answerer {
         self.events(scope.clone(), request, true)
     }
 
+    /// The same, for a reader who takes the last event alone: the model is asked for the whole text at once.
+    pub fn whole(&self, scope: &CollectionScope, request: AnswerRequest) -> BoxStream<'static, AnswerEvent> {
+        self.events(scope.clone(), request, false)
+    }
+
     fn events(
         &self,
         scope: CollectionScope,

@@ -68,7 +68,8 @@ pub(crate) fn build(question: &str, passages: &[(usize, &Passage)], fence: &str)
         .collect()
 }
 
-fn quote(n: usize, passage: &Passage, fence: &str) -> String {
+/// Passage `n` between its fences.
+pub(crate) fn quote(n: usize, passage: &Passage, fence: &str) -> String {
     let mut opening = format!("<passage-{fence} n=\"{n}\"");
     if let Some(title) = &passage.title {
         opening.push_str(&format!(" title=\"{}\"", attribute(title)));

@@ -1,13 +1,18 @@
 //! What is asked and what comes back: the request, the answer with its citations, and the events of a stream.
 
 use serde::{Deserialize, Serialize};
-use wellspring_models::Usage;
+use serde_json::Value;
+use uuid::Uuid;
+use wellspring_models::{Account, Statement, Usage};
 use wellspring_retrieve::{ChunkId, Degraded, DocumentId, Filter, Mode, Passage, Timings, Version};
 
+use crate::agent::{Paused, Step};
 use crate::confidence::Confidence;
 use crate::conflict::Conflict;
+use crate::conversation::Exchange;
 use crate::error::AnswerError;
 use crate::ground::support::Finding;
+use crate::structured::Structured;
 use crate::suspicion::{Suspicion, suspicions};
 
 /// The model name that asks for an answer without a model, whatever is configured.
@@ -31,12 +36,30 @@ pub struct AnswerRequest {
     /// A chat model of the registry, or [`EXTRACTIVE`] for quoted sentences; the operator's if absent.
     #[serde(default)]
     pub model: Option<String>,
+    /// Who pays for the paid models that it calls; the tenant as a whole if absent. Never read from a request's body.
+    #[serde(skip)]
+    pub account: Option<Account>,
+    /// What was asked and answered before, oldest first; the last six count. The question is then understood from it.
+    #[serde(default)]
+    pub history: Vec<Exchange>,
+    /// A JSON schema, of an object: the answer is asked for in it, field by field. Needs a chat model.
+    #[serde(default)]
+    pub schema: Option<Value>,
 }
 
 impl AnswerRequest {
     /// `question` with every default.
     pub fn new(question: impl Into<String>) -> Self {
-        Self { question: question.into(), filter: None, k: None, mode: Mode::default(), model: None }
+        Self {
+            question: question.into(),
+            filter: None,
+            k: None,
+            mode: Mode::default(),
+            model: None,
+            account: None,
+            history: Vec::new(),
+            schema: None,
+        }
     }
 }
 
@@ -141,7 +164,7 @@ impl NumberedPassage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// Stable: `unknown_citation`, `unsupported_claim`, `citation_withdrawn`, `citation_corrected`, `truncated`,
-    /// `fallback`, `passages_left_out`, `suspicious_passage`, `conflicting_passages`.
+    /// `fallback`, `passages_left_out`, `suspicious_passage`, `conflicting_passages`, `computed`.
     pub code: &'static str,
     /// In words.
     pub message: String,
@@ -183,6 +206,8 @@ pub struct Answer {
     pub passages: Vec<NumberedPassage>,
     /// Tokens of the generation, where the provider says.
     pub usage: Option<Usage>,
+    /// What all paid models that were called for this answer used and cost, those of the search included.
+    pub spending: Statement,
     /// The chat model that wrote it; `None` for quoted sentences.
     pub model: Option<String>,
     /// The prompt; `None` for quoted sentences.
@@ -193,10 +218,33 @@ pub struct Answer {
     pub degraded: Vec<Degraded>,
     /// Milliseconds per stage.
     pub timings: Timings,
+    /// What only some answers have.
+    #[serde(flatten)]
+    pub details: Details,
 }
 
-/// One event of a streamed answer. `Retrieval` comes first; exactly one of `Done`, `Refused` and `Error` comes, and it
-/// is the last.
+/// What only some answers have; left out of the others.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Details {
+    /// The question as it was understood from what was asked before, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standalone: Option<String>,
+    /// The answer in the schema that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Structured>,
+    /// Every step of the agent that made it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// The agent's run, where it had to wait for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
+    /// The prompt, where it is not that of plain answers.
+    #[serde(skip)]
+    pub(crate) prompt: Option<PromptVersion>,
+}
+
+/// One event of a streamed answer. `Retrieval` comes first, or after the steps of an agent; exactly one of `Done`,
+/// `Refused`, `Error` and, for agents, `Paused` comes, and it is the last.
 #[derive(Debug)]
 pub enum AnswerEvent {
     /// What was found.
@@ -212,6 +260,10 @@ pub enum AnswerEvent {
     Citation(Box<Citation>),
     /// Something to know.
     Warning(Warning),
+    /// A step of an agent; these come before `Retrieval`.
+    Step(Box<Step>),
+    /// The object asked for, as far as it was written and checked.
+    Partial(Value),
     /// Tokens of the generation.
     Usage(Usage),
     /// The end: the whole answer. Its text is the streamed text, less sentences whose citations had to be withdrawn
@@ -219,6 +271,8 @@ pub enum AnswerEvent {
     Done(Box<Answer>),
     /// The end: a refusal.
     Refused(Box<Answer>),
+    /// The end of an agent's run for now: it waits for a person.
+    Paused(Box<Paused>),
     /// The end: what was streamed is no answer.
     Error(AnswerError),
 }
@@ -231,6 +285,9 @@ impl AnswerEvent {
             Self::Token(_) => "token",
             Self::Citation(_) => "citation",
             Self::Warning(_) => "warning",
+            Self::Step(_) => "step",
+            Self::Partial(_) => "partial",
+            Self::Paused(_) => "paused",
             Self::Usage(_) => "usage",
             Self::Done(_) => "done",
             Self::Refused(_) => "refused",
@@ -240,7 +297,7 @@ impl AnswerEvent {
 
     /// Whether no event follows.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Done(_) | Self::Refused(_) | Self::Error(_))
+        matches!(self, Self::Done(_) | Self::Refused(_) | Self::Paused(_) | Self::Error(_))
     }
 
     /// The event's data. An error's is only its message: the door that serves it adds its own code.
@@ -252,6 +309,9 @@ impl AnswerEvent {
             Self::Token(text) => serde_json::json!({ "text": text }),
             Self::Citation(citation) => serde_json::json!(citation),
             Self::Warning(warning) => serde_json::json!(warning),
+            Self::Step(step) => serde_json::json!(step),
+            Self::Partial(value) => value.clone(),
+            Self::Paused(paused) => serde_json::json!(paused),
             Self::Usage(usage) => serde_json::json!(usage),
             Self::Done(answer) | Self::Refused(answer) => serde_json::json!(answer),
             Self::Error(error) => serde_json::json!({ "message": error.to_string() }),

@@ -4,16 +4,17 @@ mod ending;
 mod written;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::SinkExt;
 use futures::channel::mpsc;
-use wellspring_models::{ChatModel, ModelError, Purpose, Usage};
+use wellspring_models::{Account, ChatModel, ModelError, Purpose, Usage};
 use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, SearchResponse, Timings};
 
 use crate::confidence::Confidence;
 use crate::config::{DEFAULT_SUPPORT_MODEL, MAX_PASSAGES, WORDS, within};
 use crate::conflict::{Conflict, Side};
+use crate::conversation::understand;
 use crate::error::Result;
 use crate::extractive::{Placed, Quoted};
 use crate::ground::Claim;
@@ -21,8 +22,13 @@ use crate::ground::budget::Budget;
 use crate::ground::support::{SupportChecker, blocking};
 use crate::pipeline::Answerer;
 use crate::reading::{self, Reading};
-use crate::reply::{Answer, AnswerEvent, AnswerRequest, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning};
+use crate::reply::{
+    Answer, AnswerEvent, AnswerRequest, Details, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning,
+};
 use crate::strength::Strength;
+use crate::structured::{NEEDS_MODEL, UNFIT, UserForm};
+
+pub(crate) use written::{asked, says_no_answer};
 
 /// Where events go. A reader that went away is no failure: the run is dropped with the stream.
 pub(crate) struct Events(pub(crate) mpsc::Sender<AnswerEvent>);
@@ -37,46 +43,53 @@ impl Events {
 
 /// One answer in the making.
 pub(crate) struct Run {
-    answerer: Answerer,
-    scope: CollectionScope,
+    pub(crate) answerer: Answerer,
+    pub(crate) scope: CollectionScope,
     streamed: bool,
     pub(crate) events: Events,
     /// Time for all checks of this answer.
-    budget: Arc<Budget>,
+    pub(crate) budget: Arc<Budget>,
     /// Sentences sent or ready to be sent.
-    claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim>,
     /// Sentences that were left out.
     dropped: Vec<Claim>,
     short: Option<ShortAnswer>,
     confidence: Option<Confidence>,
     conflicts: Vec<Conflict>,
     /// Numbers of passages that look as if they were written for a model.
-    doubtful: Vec<usize>,
+    pub(crate) doubtful: Vec<usize>,
     warnings: Vec<Warning>,
-    degraded: Vec<Degraded>,
+    pub(crate) degraded: Vec<Degraded>,
     timings: Timings,
-    usage: Option<Usage>,
-    complete: bool,
-    model: Option<String>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) complete: bool,
+    pub(crate) model: Option<String>,
+    pub(crate) account: Account,
+    pub(crate) details: Details,
+    /// The object asked for as it was shown last.
+    pub(crate) shown: Option<serde_json::Value>,
 }
 
 /// What checks sentences, and why words alone do where that was not wanted.
-struct Checking {
-    checker: SupportChecker,
-    failure: Option<ModelError>,
+pub(crate) struct Checking {
+    pub(crate) checker: SupportChecker,
+    pub(crate) failure: Option<ModelError>,
 }
 
 /// What a generation came to.
-enum Written {
+pub(crate) enum Written {
     /// Sentences were taken in, or every one was left out.
     Text,
     /// The model said that the passages do not answer.
     NoAnswer,
+    /// The reply is not of the form that was asked for.
+    Unfit,
 }
 
 impl Run {
     pub(crate) fn new(answerer: Answerer, scope: CollectionScope, streamed: bool, events: Events) -> Self {
         let budget = Arc::new(Budget::new(answerer.config.support_deadline_ms));
+        let account = Account::of_tenant(scope.tenant().as_str());
         Self {
             answerer,
             scope,
@@ -95,14 +108,25 @@ impl Run {
             usage: None,
             complete: true,
             model: None,
+            account,
+            details: Details::default(),
+            shown: None,
         }
     }
 
     /// The answer or refusal; every event but the terminal one was sent by then.
-    pub(crate) async fn answer(&mut self, request: AnswerRequest) -> Result<Answer> {
+    pub(crate) async fn answer(&mut self, mut request: AnswerRequest) -> Result<Answer> {
         let start = Instant::now();
+        let form = request.schema.take().map(UserForm::new).transpose()?;
         let config = Arc::clone(&self.answerer.config);
+        if let Some(account) = &request.account {
+            self.account = account.clone();
+        }
         let model = self.model_for(request.model.as_deref())?;
+        if let Some(question) = self.understand(&request).await {
+            self.details.standalone = Some(question.clone());
+            request.question = question;
+        }
         let (passages, strength) = self.search(&request).await?;
         if passages.is_empty() {
             return self.refuse(start, passages, "nothing was found for the question".to_owned()).await;
@@ -124,15 +148,20 @@ impl Run {
         }
         self.tell_conflicts().await;
         let stage = Instant::now();
-        let written = match model {
-            Some(model) => self.write(model, &request.question, &usable, checking, reading).await?,
-            None => self.quote(reading, &usable).await?,
+        let written = match (model, &form) {
+            (Some(model), Some(form)) => {
+                self.fill_in(model, &request.question, &usable, checking, form).await?
+            }
+            (None, Some(_)) => return self.refuse(start, passages, NEEDS_MODEL.to_owned()).await,
+            (Some(model), None) => self.write(model, &request.question, &usable, checking, reading).await?,
+            (None, None) => self.quote(reading, &usable).await?,
         };
         self.timings.add("generate", stage);
         match written {
             Written::NoAnswer => {
                 self.refuse(start, passages, "the model found no answer in the passages".to_owned()).await
             }
+            Written::Unfit => self.refuse(start, passages, UNFIT.to_owned()).await,
             Written::Text if self.claims.is_empty() => {
                 let reason = "no sentence of the answer was supported by the passages".to_owned();
                 self.refuse(start, passages, reason).await
@@ -141,14 +170,34 @@ impl Run {
         }
     }
 
-    fn model_for(&self, asked: Option<&str>) -> Result<Option<Arc<dyn ChatModel>>> {
+    /// The question as it is understood after its history; `None` where it stands alone.
+    pub(crate) async fn understand(&mut self, request: &AnswerRequest) -> Option<String> {
+        if request.history.is_empty() {
+            return None;
+        }
+        // A model that is not there is told of where the answer needs it.
+        let model = self.model_for(request.model.as_deref()).unwrap_or_default();
+        let understood = understand(&request.question, &request.history, model.as_deref()).await?;
+        if let Some(reason) = understood.failed {
+            let reason = format!("the follow-up was understood by rules: {reason}");
+            self.degraded.push(Degraded { leg: "follow_up".to_owned(), reason });
+        }
+        (understood.question != request.question).then_some(understood.question)
+    }
+
+    /// The one place where an answer, or an agent, gets its chat model.
+    pub(crate) fn model_for(&self, asked: Option<&str>) -> Result<Option<Arc<dyn ChatModel>>> {
         let name = asked.or(self.answerer.config.model.as_deref());
         if name == Some(EXTRACTIVE) {
             return Ok(None);
         }
+        let Answerer { registry, config, .. } = &self.answerer;
         Ok(match name {
-            Some(name) => self.answerer.registry.chat(Some(name))?,
-            None => self.answerer.registry.route(Purpose::Answer)?,
+            Some(name) => registry.chat_for(Some(name), Purpose::Answer, &self.account)?,
+            None => {
+                let within = Duration::from_millis(config.generation_deadline_ms);
+                registry.route_for(Purpose::Answer, &self.account, within)?
+            }
         })
     }
 
@@ -163,12 +212,13 @@ impl Run {
             // The dense leg's cosines are a sign of strength.
             explain: true,
             neighbours: config.neighbours,
+            account: Some(self.account.clone()),
             ..SearchRequest::new(request.question.clone())
         };
         let SearchResponse { mut hits, degraded, did_you_mean: _, explain: _, timings } =
             self.answerer.retriever.search(&self.scope, search).await?;
         self.timings = timings;
-        self.degraded = degraded;
+        self.degraded.extend(degraded);
         let strength = Strength::of(&request.question, &hits);
         for hit in &mut hits {
             hit.explain = None;
@@ -182,7 +232,7 @@ impl Run {
     }
 
     /// The passages to answer from, each with its place; the reader is told of those that look doubtful.
-    async fn usable(&mut self, passages: &[Passage]) -> Vec<Placed> {
+    pub(crate) async fn usable(&mut self, passages: &[Passage]) -> Vec<Placed> {
         let exclude = self.answerer.config.injection.exclude;
         for n in self.doubtful.clone() {
             let done =
@@ -195,7 +245,7 @@ impl Run {
     }
 
     /// What checks sentences: the configured model where it is there, else words alone.
-    async fn checking(&self) -> Checking {
+    pub(crate) async fn checking(&self) -> Checking {
         let config = &self.answerer.config;
         match config.support_model.as_deref().unwrap_or(DEFAULT_SUPPORT_MODEL) {
             WORDS => Checking { checker: SupportChecker::words(), failure: None },
@@ -260,7 +310,7 @@ impl Run {
     }
 
     /// Adds a sentence to the answer and sends it with its citations.
-    async fn take(&mut self, mut claim: Claim) {
+    pub(crate) async fn take(&mut self, mut claim: Claim) {
         if self.claims.is_empty() {
             claim.before = String::new();
         } else if claim.before.is_empty() {
@@ -273,7 +323,7 @@ impl Run {
         self.claims.push(claim);
     }
 
-    async fn warn(&mut self, warning: Warning) {
+    pub(crate) async fn warn(&mut self, warning: Warning) {
         self.events.send(AnswerEvent::Warning(warning.clone())).await;
         self.warnings.push(warning);
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use wellspring_answer::Answerer;
+use wellspring_answer::{Agent, Answerer, ConversationStore, RunStore};
 use wellspring_ingest::extract::Libraries;
 use wellspring_ingest::sandbox::{Sandbox, SandboxConfig};
 use wellspring_ingest::{CollectionSettings, Ingestor};
@@ -18,6 +18,8 @@ use wellspring_store::{
 
 use crate::cli::Global;
 use crate::config::{self, Config};
+use crate::talk::Kept;
+use crate::tools;
 
 /// What a process opens the data folder for; shown to whoever finds it locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct App {
     pub(crate) ingestor: Ingestor,
     pub(crate) retriever: Arc<Retriever>,
     pub(crate) answerer: Arc<Answerer>,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) conversations: Arc<dyn ConversationStore>,
 }
 
 impl App {
@@ -51,7 +55,8 @@ impl App {
         let mut opening = StoreConfig::new(folder, role);
         opening.sync = config.store.clone();
         let store = Store::open(opening).await?;
-        let registry = Arc::new(Registry::new(config.models.clone())?);
+        let registry = config.budget.keep_books(Registry::new(config.models.clone())?, &store)?;
+        let registry = Arc::new(registry);
         Self::wire(config, store, registry)
     }
 
@@ -69,7 +74,22 @@ impl App {
             Arc::new(Retriever::new(store.clone(), Arc::clone(&registry), config.retrieve.clone())?);
         let answerer =
             Arc::new(Answerer::new(Arc::clone(&retriever), Arc::clone(&registry), config.answer.clone())?);
-        Ok(Self { config: Arc::new(config), store, registry, ingestor, retriever, answerer })
+        let kept = Arc::new(Kept::new(&store, config.conversations.clone()));
+        let toolbox =
+            Arc::new(tools::toolbox(&config.tools).context("the configuration is wrong at `tools`")?);
+        let runs = Arc::clone(&kept) as Arc<dyn RunStore>;
+        let agent = Arc::new(Agent::new(answerer.as_ref().clone(), toolbox, runs));
+        let conversations = kept as Arc<dyn ConversationStore>;
+        Ok(Self {
+            agent,
+            conversations,
+            config: Arc::new(config),
+            store,
+            registry,
+            ingestor,
+            retriever,
+            answerer,
+        })
     }
 
     /// The collection, made with the configured embedder if it is not there.
@@ -110,13 +130,15 @@ impl App {
                 })?
             }
         };
+        let settings = CollectionSettings { chunk: self.config.chunk.clone() };
+        settings.suits(embedder.as_ref())?;
         let info = embedder.info();
         let new = NewCollection {
             name: name.clone(),
             model: info.name.clone(),
             fingerprint: info.fingerprint.to_string(),
             dimension: info.dimension,
-            settings: CollectionSettings { chunk: self.config.chunk.clone() }.to_value()?,
+            settings: settings.to_value()?,
         };
         Ok(self.store.catalog.create_collection(scope, new).await?)
     }

@@ -13,18 +13,26 @@ use crate::output::{Outcome, Printer};
 use crate::telemetry;
 
 mod ask;
+mod audit;
 mod chunks;
 mod collection;
 mod doctor;
 mod document;
 mod eval;
+mod forecast;
 mod ingest;
+mod init;
 mod job;
+mod key;
+mod manual;
+mod mcp;
 mod models;
 mod query;
 mod search;
 mod serve;
+mod usage;
 mod verify;
+mod welcome;
 
 /// Documents in; passages and cited answers out.
 #[derive(Debug, Parser)]
@@ -32,8 +40,9 @@ mod verify;
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Without one, what to do next is said.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 /// Where the data and the configuration are.
@@ -70,22 +79,37 @@ pub(crate) enum Command {
     /// Show how a file would be cut, without storing anything
     #[command(subcommand)]
     Chunks(chunks::Chunks),
-    /// List, show or delete documents
+    /// List, show or delete documents, or change who may see them
     #[command(subcommand)]
     Document(document::Document),
+    /// Make, list or revoke API keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Read the audit log
+    Audit(audit::Audit),
     /// List, show or cancel jobs
     #[command(subcommand)]
     Job(job::Job),
     /// List installed models, or fetch one
     #[command(subcommand)]
     Models(models::Models),
+    /// Show what paid models used and cost
+    Usage(usage::Usage),
+    /// Speak the Model Context Protocol on standard input and output
+    Mcp(mcp::Mcp),
     /// Compare every index and blob with the catalog
     Verify(verify::Verify),
     /// Say what is missing on this machine and how to get it
     Doctor(doctor::Doctor),
-    /// Show the configuration in force, secrets hidden
+    /// Write a configuration file to start from
+    Init(init::Init),
+    /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print completions for a shell: source <(wellspring completions bash)
+    Completions(manual::Completions),
+    /// Write the manual pages, one per command
+    Man(manual::Man),
     /// Read documents handed over on standard input (started by the server itself)
     #[command(hide = true)]
     ExtractChild,
@@ -94,8 +118,29 @@ pub(crate) enum Command {
 /// `config …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Print it as TOML
+    /// Print the one in force as TOML, secrets hidden
     Show,
+    /// Say whether a file can be used: unknown keys, wrong types, values out of range
+    Check {
+        /// The file [default: the one that --config names]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+impl ConfigCommand {
+    fn run(self, global: &Global, config: &Config) -> anyhow::Result<Outcome> {
+        let printer = Printer { json: false };
+        match self {
+            Self::Show => printer.line(toml::to_string_pretty(config)?)?,
+            Self::Check { file } => {
+                let file = file.or_else(|| global.config.clone()).context("name a configuration file")?;
+                config::load(Some(&file), [])?;
+                printer.line(format_args!("{} can be used", file.display()))?;
+            }
+        }
+        Ok(Outcome::Good)
+    }
 }
 
 /// `-c COLLECTION`, for every command about one.
@@ -151,7 +196,15 @@ pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let Arguments { global, command } = arguments;
+    // What needs no configuration also helps where that is broken.
+    let command = match command {
+        Some(Command::Init(init)) => return init.run(),
+        Some(Command::Completions(completions)) => return completions.run(),
+        Some(Command::Man(man)) => return man.run(),
+        command => command,
+    };
     let config = config::load(global.config.as_deref(), variables())?;
+    let Some(command) = command else { return welcome::run(&global, &config) };
     let fallback = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
     telemetry::start_logging(&config.telemetry, fallback)?;
     arm_fault_point()?;
@@ -194,17 +247,20 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Document(document) => {
             Box::pin(document.run(App::open(global, config, Role::Command).await?)).await
         }
+        Command::Key(key) => Box::pin(key.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Audit(audit) => Box::pin(audit.run(App::open(global, config, Role::Command).await?)).await,
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,
         Command::Models(models) => Box::pin(models.run(config)).await,
+        Command::Usage(usage) => Box::pin(usage.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Mcp(mcp) => Box::pin(mcp.run(App::open(global, config, Role::Command).await?)).await,
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Doctor(doctor) => Box::pin(doctor.run(global, config)).await,
-        Command::Config(ConfigCommand::Show) => {
-            Printer { json: false }.line(toml::to_string_pretty(&config)?)?;
-            Ok(Outcome::Good)
+        Command::Config(command) => command.run(global, &config),
+        Command::Init(_) | Command::Completions(_) | Command::Man(_) | Command::ExtractChild => {
+            anyhow::bail!("this command is carried out before a configuration is read")
         }
-        Command::ExtractChild => anyhow::bail!("the extraction child is started before this point"),
     }
 }

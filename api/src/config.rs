@@ -12,7 +12,17 @@ use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::sync::SyncConfig;
 
+use crate::auth::AuthConfig;
+use crate::budget::BudgetConfig;
+use crate::fetch::FetchConfig;
+use crate::http::resume::StreamsConfig;
+use crate::http::{BulkConfig, FeedbackConfig};
+use crate::limits::LimitsConfig;
+use crate::talk::ConversationsConfig;
 use crate::telemetry::TelemetryConfig;
+use crate::telemetry::TelemetryConfig;
+use crate::tools::ToolsConfig;
+use crate::webhooks::WebhooksConfig;
 
 /// Everything that can be set. Unknown keys are refused with the known ones named.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -20,6 +30,12 @@ use crate::telemetry::TelemetryConfig;
 pub(crate) struct Config {
     /// The HTTP server.
     pub(crate) server: ServerConfig,
+    /// Who may come in.
+    pub(crate) auth: AuthConfig,
+    /// How much each may ask for and hold.
+    pub(crate) limits: LimitsConfig,
+    /// Adding documents by their address.
+    pub(crate) fetch: FetchConfig,
     /// Indexes.
     pub(crate) store: SyncConfig,
     /// Embedders, rerankers, chat models.
@@ -34,6 +50,20 @@ pub(crate) struct Config {
     pub(crate) retrieve: RetrieveConfig,
     /// Answers.
     pub(crate) answer: AnswerConfig,
+    /// What paid models may cost.
+    pub(crate) budget: BudgetConfig,
+    /// Many documents in one upload.
+    pub(crate) bulk: BulkConfig,
+    /// What people say about results.
+    pub(crate) feedback: FeedbackConfig,
+    /// Who is told what happens to documents.
+    pub(crate) webhooks: WebhooksConfig,
+    /// Tools that models, people and programs may call.
+    pub(crate) tools: ToolsConfig,
+    /// Conversations that are kept.
+    pub(crate) conversations: ConversationsConfig,
+    /// Streams that can be gone on with.
+    pub(crate) streams: StreamsConfig,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -54,7 +84,7 @@ pub(crate) struct ExtractConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
-    /// Address and port; a loopback address, since there is no authentication.
+    /// Address and port; only a loopback address while `auth.mode` is `off`.
     pub(crate) listen: String,
     /// Largest JSON body in bytes (uploads have their own limit, `ingest.max_upload_bytes`).
     pub(crate) max_json_bytes: usize,
@@ -137,12 +167,34 @@ pub(crate) fn overlay(table: &mut toml::Table, over: &toml::Table) {
 pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     let config: Config = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
-        anyhow::anyhow!("the configuration is wrong at `{path}`: {}", error.into_inner().message())
+        let message = error.into_inner().message().to_owned();
+        let meant = meant(&message).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+        anyhow::anyhow!("the configuration is wrong at `{path}`: {message}{meant}")
     })?;
     config.server.check()?;
+    config.limits.check()?;
+    if let Some(jwt) = &config.auth.jwt {
+        jwt.check()?;
+    }
+    config.webhooks.check()?;
     config.chunk.validate().context("the configuration is wrong at `chunk`")?;
     Ok(config)
 }
+
+/// The known name nearest to an unknown one, out of serde's message (``unknown field `listn`, expected one of `listen`, …``).
+/// `None` where none is near, or the message is another one.
+fn meant(message: &str) -> Option<&str> {
+    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    names
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
+        .map(|(_, name)| name)
+}
+
+/// Below this Jaro-Winkler similarity a name is another word and no slip of the finger.
+const ALIKE: f64 = 0.8;
 
 /// Takes over a variable that other programs of the trade read, too, where the configuration says nothing itself.
 fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
@@ -266,7 +318,9 @@ mod tests {
     #[test]
     fn unknown_keys_and_wrong_types_name_the_place() {
         let error = load(None, variables(&[("WELLSPRING__SERVER__LISTN", "x")])).unwrap_err().to_string();
-        assert!(error.contains("server") && error.contains("listn") && error.contains("listen"), "{error}");
+        assert!(error.contains("`server.listn`") && error.ends_with("did you mean `listen`?"), "{error}");
+        let error = load(None, variables(&[("WELLSPRING__SERVER__COLOUR", "x")])).unwrap_err().to_string();
+        assert!(error.contains("colour") && !error.contains("did you mean"), "{error}");
         let error =
             load(None, variables(&[("WELLSPRING__SERVER__MAX_JSON_BYTES", "many")])).unwrap_err().to_string();
         assert!(error.contains("server.max_json_bytes"), "{error}");

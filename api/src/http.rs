@@ -1,27 +1,50 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
+mod access;
 mod answers;
+mod asker;
+mod audit;
+mod authorise;
+mod bulk;
 mod caller;
+mod classes;
 mod closing;
 mod collections;
+mod connection;
+mod conversations;
 mod documents;
+mod etag;
 mod extract;
+mod feedback;
 mod form;
 pub(crate) mod guard;
 mod health;
 mod jobs;
+mod keys;
 mod limits;
+mod mcp;
 mod measure;
 mod metrics;
+mod openai;
 mod openapi;
 mod page;
+mod policy;
+mod rerank;
+pub(crate) mod resume;
 mod schema;
 mod search;
 mod serve;
+mod session;
 mod spool;
 mod sse;
+mod tools;
+mod trace;
+mod turns;
 mod upload;
+mod usage;
+mod webhooks;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +60,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::auth::Authenticator;
+use crate::fetch::Fetcher;
 use crate::problem::{Code, Problem};
+use authorise::ClassRates;
+use classes::Classes;
 use closing::Closing;
 use guard::Hosts;
 use limits::Gate;
 
+pub(crate) use bulk::BulkConfig;
+pub(crate) use feedback::FeedbackConfig;
 pub(crate) use serve::{bind, serve};
 
 /// What handlers share.
@@ -51,7 +80,14 @@ pub(crate) struct Server {
     openapi: Arc<utoipa::openapi::OpenApi>,
     hosts: Hosts,
     gate: Gate,
+    authenticator: Authenticator,
+    fetcher: Fetcher,
+    rates: ClassRates,
+    classes: Classes,
+    /// Operation ids by method and route, such as `POST /v1/search`.
+    operations: HashMap<String, String>,
     closing: Closing,
+    streams: resume::Streams,
 }
 
 /// The state of every handler.
@@ -75,6 +111,8 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(collections::show, collections::delete))
         .routes(routes!(upload::add, documents::list))
         .routes(routes!(documents::show, documents::delete))
+        .routes(routes!(access::set))
+        .routes(routes!(bulk::add))
         .routes(routes!(documents::text))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))
@@ -84,40 +122,78 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::events))
         .routes(routes!(search::search))
         .routes(routes!(answers::answer))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(session::open, session::close))
+        .routes(routes!(usage::show))
+        .routes(routes!(rerank::rerank))
+        .routes(routes!(rerank::rerank_v2))
+        .merge(openai::routes())
+        .routes(routes!(feedback::say, feedback::list))
+        .routes(routes!(feedback::export))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(conversations::create, conversations::list))
+        .routes(routes!(conversations::show, conversations::delete))
+        .routes(routes!(turns::ask))
+        .routes(routes!(turns::approve))
+        .routes(routes!(tools::list))
+        .routes(routes!(tools::execute))
+        .routes(routes!(tools::batch))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
 }
 
-/// The whole service for a server that listens on `port`.
-fn router(app: App, port: u16, recorder: PrometheusHandle, closing: Closing) -> Router {
+/// The whole service for a server that listens on `port`, and its state.
+fn router(
+    app: App,
+    authenticator: Authenticator,
+    port: u16,
+    recorder: PrometheusHandle,
+    closing: Closing,
+) -> (Router, Shared) {
     let largest_file = usize::try_from(app.config.ingest.max_upload_bytes).unwrap_or(usize::MAX);
     let largest_form = largest_file.saturating_add(4 * form::FIELD_LIMIT);
     let (router, openapi) = api().split_for_parts();
+    let mut openapi = policy::describe(openapi);
+    openapi::complete(&mut openapi);
+    let hosts = Hosts::new(port, &app.config.server.allowed_hosts);
     let server = Arc::new(Server {
-        hosts: Hosts::new(port, &app.config.server.allowed_hosts),
+        hosts: if authenticator.is_on() { hosts.with_any_name() } else { hosts },
         gate: Gate::new(app.config.server.max_concurrent_requests),
+        rates: ClassRates::new(&app.config.limits),
+        classes: Classes::new(&app.config.limits),
+        operations: openapi::operations(&openapi),
+        authenticator,
+        fetcher: Fetcher::new(app.config.fetch.clone()),
         app,
         recorder,
         openapi: Arc::new(openapi),
         closing,
+        streams: resume::Streams::default(),
     });
     let router = page::routes().into_iter().fold(router, |router, (path, route)| router.route(path, route));
-    router
+    let router = router
         .merge(openapi::docs())
+        .merge(mcp::routes(&server))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are bounded where they are read, each kind with its own limit; this bounds what stands around a file.
         .layer(DefaultBodyLimit::max(largest_form))
         // A layer wraps those above it: a request meets the last one first.
         .layer(from_fn_with_state(Arc::clone(&server), limits::deadline))
+        .layer(from_fn_with_state(Arc::clone(&server), authorise::authorise))
         .layer(from_fn_with_state(Arc::clone(&server), limits::shed))
         .layer(from_fn_with_state(Arc::clone(&server), guard::check))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(guard::headers))
         .layer(from_fn(measure::measure))
-        .with_state(server)
+        .with_state(Arc::clone(&server));
+    (router, server)
 }
 
 async fn unknown(uri: Uri) -> Problem {

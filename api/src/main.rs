@@ -1,12 +1,22 @@
 //! The `wellspring` binary: parses the command line, runs it, and turns the outcome into an exit code.
 
 mod app;
+mod auth;
+mod budget;
 mod cli;
 mod config;
+mod fetch;
+mod footnotes;
 mod http;
+mod http;
+mod limits;
+mod mcp;
 mod output;
 mod problem;
+mod talk;
 mod telemetry;
+mod tools;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -24,7 +34,7 @@ fn main() -> ExitCode {
         }
     };
     // The child that reads documents must set its limits before anything else exists: no runtime, no threads, no logger.
-    if let cli::Command::ExtractChild = arguments.command {
+    if let Some(cli::Command::ExtractChild) = arguments.command {
         return cli::extract_child();
     }
     match cli::run(arguments) {

@@ -37,6 +37,16 @@ impl Printer {
         if self.json { Ok(()) } else { writeln!(anstream::stdout().lock(), "{text}") }
     }
 
+    /// A part of a text that is still coming, shown at once; nothing with `--json`.
+    pub(crate) fn part(self, text: &str) -> std::io::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        let mut out = anstream::stdout().lock();
+        write!(out, "{text}")?;
+        out.flush()
+    }
+
     /// One JSON document, pretty, with `--json`; nothing otherwise.
     pub(crate) fn document<T: Serialize>(self, value: &T) -> anyhow::Result<()> {
         if self.json {
@@ -60,9 +70,13 @@ impl Printer {
         }
         let (bar, template) = match total {
             Some(total) => {
-                (ProgressBar::new(total), format!("{{bar:30}} {{pos}}/{{len}} {unit} {{elapsed}} {{msg}}"))
+                let numbers = format!("{{pos}}/{{len}} {unit}, {{per_sec}}, {{elapsed}}, {{eta}} left");
+                (ProgressBar::new(total), format!("{{bar:30}} {numbers} {{wide_msg}}"))
             }
-            None => (ProgressBar::new_spinner(), format!("{{spinner}} {{pos}} {unit} {{elapsed}} {{msg}}")),
+            None => (
+                ProgressBar::new_spinner(),
+                format!("{{spinner}} {{pos}} {unit}, {{per_sec}}, {{elapsed}} {{wide_msg}}"),
+            ),
         };
         match ProgressStyle::with_template(&template) {
             Ok(style) => bar.with_style(style),
@@ -74,7 +88,11 @@ impl Printer {
 /// An empty table for people.
 pub(crate) fn table<H: Into<comfy_table::Row>>(header: H) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+        .load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY)
+        // Cells are wrapped to the window; where there is none, they stay whole.
+        .set_content_arrangement(comfy_table::ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wellspring_answer::AnswerError;
 use wellspring_ingest::IngestError;
-use wellspring_models::ModelError;
+use wellspring_models::ledger::LimitName;
+use wellspring_models::{ModelError, Refusal};
 use wellspring_retrieve::RetrieveError;
 use wellspring_store::StoreError;
 
@@ -39,15 +40,19 @@ pub(crate) struct Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     BadRequest,
+    Unauthenticated,
     Forbidden,
+    QuotaExceeded,
     NotFound,
     MethodNotAllowed,
     Conflict,
+    PreconditionFailed,
     IdempotencyMismatch,
     TooLarge,
     UnsupportedMediaType,
     Invalid,
     RateLimited,
+    Budget(LimitName),
     Internal,
     Unavailable,
     Timeout,
@@ -55,15 +60,29 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// The stable name that a problem carries as `code`.
+    pub(crate) fn name(self) -> &'static str {
+        self.parts().1
+    }
+
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "the request can't be read"),
+            Self::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "who is asking is not known")
+            }
+            Self::QuotaExceeded => {
+                (StatusCode::FORBIDDEN, "quota-exceeded", "the tenant holds as much as it may")
+            }
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the method is not offered here")
             }
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "in conflict with what is there"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "not the version that was named")
+            }
             Self::IdempotencyMismatch => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-mismatch",
@@ -77,6 +96,7 @@ impl Code {
             ),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the request is wrong"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too many at once"),
+            Self::Budget(limit) => (StatusCode::TOO_MANY_REQUESTS, limit.code(), "the budget leaves no room"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of the server"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "can't be served now"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "took too long"),
@@ -114,21 +134,48 @@ impl Problem {
         self
     }
 
+    /// What a limit refused, until its window ends.
+    fn refused(refusal: &Refusal) -> Self {
+        Self::new(Code::Budget(refusal.limit), refusal.to_string()).retry_after(refusal.ends_in)
+    }
+
     /// The stable code.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The cause in words, which a client may read.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The member of the request that is wrong, if one is.
+    pub(crate) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// Seconds to wait before trying again, if that helps.
+    pub(crate) fn wait(&self) -> Option<u64> {
+        self.retry_after
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"wellspring\""));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -177,6 +224,9 @@ macro_rules! from_error {
         impl From<$error> for Problem {
             fn from(error: $error) -> Self {
                 use $kinds as Kind;
+                if let Some(refusal) = Refusal::within(&error) {
+                    return Self::refused(refusal);
+                }
                 let code = match error.kind() {
                     Kind::NotFound => $not_found,
                     Kind::Conflict => Code::Conflict,
@@ -256,6 +306,29 @@ mod tests {
         let problem = Problem::from(error);
         assert_eq!(problem.code(), "internal");
         assert!(!problem.detail.contains("secret"));
+    }
+
+    #[test]
+    fn a_refusal_is_found_under_every_error_that_passes_it_on() {
+        let refusal = Refusal {
+            limit: LimitName::TenantMoney,
+            most: 20,
+            used: 20,
+            asked: 1,
+            ends_in: std::time::Duration::from_secs(90),
+        };
+        let retrieve = || wellspring_retrieve::RetrieveError::from(refusal.into_error());
+        for problem in [
+            Problem::from(refusal.into_error()),
+            Problem::from(IngestError::from(refusal.into_error())),
+            Problem::from(retrieve()),
+            Problem::from(AnswerError::from(retrieve())),
+            Problem::from(AnswerError::from(refusal.into_error())),
+        ] {
+            assert_eq!((problem.code(), problem.status), ("budget-tenant-money", 429));
+            assert_eq!(problem.retry_after, Some(90));
+            assert!(problem.detail.contains("budget.tenant.money"), "{}", problem.detail);
+        }
     }
 
     #[test]

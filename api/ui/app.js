@@ -1,77 +1,128 @@
-// The page: tabs, the choice of a collection, and whether the server is ready.
+// The page: its frame, which view is shown, the choice of a collection, the look, and whether the server is ready.
 
-import * as ask from "./ask.js";
-import * as documents from "./documents.js";
-import { at, call, make } from "./net.js";
+import { call, onLocked, signIn, signOut } from "./api.js";
+import * as question from "./ask.js";
+import * as collections from "./collections.js";
+import { ask, at, h } from "./dom.js";
+import * as library from "./library.js";
 import * as search from "./search.js";
+import { choose, current, isSignedIn, onChoice, setTheme, theme } from "./session.js";
 import * as source from "./source.js";
+import { T } from "./text.js";
+import * as welcome from "./welcome.js";
 
-const TABS = ["ask", "search", "documents"];
-const collection = () => at("collection").value;
+const VIEWS = ["ask", "search", "library"];
+const FOCUS = { ask: "question", search: "query" };
 
-function select(name, focus) {
-  for (const tab of TABS) {
-    const chosen = tab === name;
-    at(`tab-${tab}`).setAttribute("aria-selected", String(chosen));
-    at(`tab-${tab}`).tabIndex = chosen ? 0 : -1;
-    at(`view-${tab}`).hidden = !chosen;
-  }
-  if (focus) at(`tab-${name}`).focus();
-  else at({ ask: "question", search: "query", documents: "files" }[name]).focus();
-  history.replaceState(null, "", `#${name}`);
-  if (name === "documents") documents.list(collection());
+function frame() {
+  document.title = T.name;
+  at("skip").textContent = T.skip;
+  at("top").append(
+    h("a", { class: "name", href: "#/ask" }, h("img", { src: "/ui/icon.svg", alt: "", width: 24, height: 24 }), T.name),
+    h("nav", { "aria-label": T.navigation }, VIEWS.map((name) => h("a", { id: `to-${name}`, href: `#/${name}` }, T.views[name]))),
+    h("label", { class: "collection" }, h("span", {}, T.collection), h("select", { id: "collection", onchange: ({ target }) => choose(target.value) }, h("option", {}, current()))));
+  at("source").setAttribute("aria-label", T.source.label);
+  at("foot").append(
+    h("span", { id: "state", role: "status" }, T.checking),
+    h("label", {}, T.theme.label, " ", h("select", { id: "theme", onchange: ({ target }) => setTheme(target.value) },
+      ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme() }, T.theme[name])))),
+    isSignedIn() ? h("button", { type: "button", class: "text", onclick: leave }, T.signIn.out) : "",
+    h("a", { href: "/docs" }, T.interface), h("a", { href: "/metrics" }, T.metrics));
 }
 
-for (const [index, name] of TABS.entries()) {
-  at(`tab-${name}`).addEventListener("click", () => select(name));
-  at(`tab-${name}`).addEventListener("keydown", ({ key }) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
-    if (step) select(TABS[(index + step + TABS.length) % TABS.length], true);
+async function leave() {
+  await signOut();
+  location.reload();
+}
+
+// One question at a time, however many requests find the door locked.
+let asking = null;
+function unlock() {
+  asking ??= letIn().finally(() => {
+    asking = null;
   });
+  return asking;
 }
 
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !at("source").hidden) source.close();
-});
-at("source-close").addEventListener("click", source.close);
-
-async function collections() {
-  const chosen = collection();
-  try {
-    const found = (await call("GET", "/v1/collections")).collections.map(({ name }) => name);
-    if (!found.includes("default")) found.unshift("default");
-    at("collection").replaceChildren(...found.map((name) => make("option", { value: name, selected: name === chosen }, name)));
-  } catch {
-    // The line at the foot says what is wrong with the server.
+/** Asks for a key until one is right or nobody wants to give one. */
+async function letIn() {
+  for (let wrong = false; ; wrong = true) {
+    const fields = [{ name: "key", label: T.signIn.key, type: "password" }];
+    const given = await ask({ title: T.signIn.title, body: wrong ? T.signIn.again : T.signIn.body, action: T.signIn.go, fields });
+    if (!given) return false;
+    if (await signIn(given.key.trim())) return true;
   }
+}
+
+let shownView = null;
+
+/** Shows what the address names: `#/ask`, `#/search`, `#/library` or `#/library/<document>`. */
+function route() {
+  const [, name, rest] = /^#\/(\w+)(?:\/(.+))?$/.exec(location.hash) ?? [];
+  const view = VIEWS.includes(name) ? name : "ask";
+  if (shownView && shownView !== view) source.close();
+  shownView = view;
+  for (const one of VIEWS) {
+    at(`view-${one}`).hidden = one !== view;
+    if (one === view) at(`to-${one}`).setAttribute("aria-current", "page");
+    else at(`to-${one}`).removeAttribute("aria-current");
+  }
+  document.title = `${T.views[view]} · ${T.name}`;
+  if (view === "library") library.show(rest ? decodeURIComponent(rest) : null);
+  // A keyboard that pops up unasked hides half of a phone.
+  else if (matchMedia("(hover: hover)").matches) at(FOCUS[view]).focus();
+  if (view === "ask") first();
+}
+
+// With nothing to ask about, the Ask view shows how to begin.
+async function first() {
+  const empty = collections.all().every(({ documents }) => documents === 0);
+  const began = at("welcome").hasChildNodes();
+  at("welcome").hidden = !empty && !began;
+  if (!empty || began) return;
+  await welcome.start(at("welcome"), (words) => {
+    at("welcome").hidden = true;
+    question.put(words);
+  }).catch(() => {
+    // The line at the foot says what is wrong with the server.
+  });
 }
 
 async function state() {
   const line = at("state");
   try {
-    const response = await fetch("/ready");
-    const { ready, checks } = await response.json();
+    const { ready, checks } = await (await fetch("/ready")).json();
     line.classList.toggle("bad", !ready);
-    line.textContent = ready ? "Ready" : checks.filter(({ ok }) => !ok).map(({ detail }) => detail).join("; ");
+    line.textContent = ready ? T.ready : checks.filter(({ ok }) => !ok).map(({ detail }) => detail).join("; ");
   } catch {
     line.classList.add("bad");
-    line.textContent = "The server can't be reached.";
+    line.textContent = T.unreachable;
   }
 }
 
-at("collection").addEventListener("change", () => {
+setTheme(theme());
+onLocked(unlock);
+frame();
+source.start();
+question.start(at("view-ask"));
+at("view-ask").append(h("div", { id: "welcome", class: "welcome", hidden: true }));
+search.start(at("view-search"));
+library.start(at("view-library"), { reveal: () => (location.hash = "#/library") });
+onChoice((name) => {
   source.close();
   source.forget();
-  if (!at("view-documents").hidden) documents.list(collection());
+  at("collection").value = name;
 });
-
-ask.start(collection);
-search.start(collection);
-documents.start(collection, async () => {
-  await collections();
-  documents.list(collection());
+addEventListener("hashchange", route);
+at("ask-form").addEventListener("submit", () => {
+  at("welcome").hidden = true;
 });
-await collections();
-select(TABS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "ask");
+try {
+  await collections.refresh();
+} catch {
+  // As above.
+}
+route();
+document.documentElement.dataset.ready = "";
 state();
 setInterval(state, 30_000);

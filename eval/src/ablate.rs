@@ -48,6 +48,12 @@ const MATRIX: &[(&str, &str)] = &[
     ("vectors searched by graph", "store.flat_max_chunks = 0"),
     ("model in fp32", "model = 'all-MiniLM-L6-v2/fp32'"),
     ("one chunk per document", "chunking = 'whole'"),
+    ("cut where the meaning drifts", "chunk.boundaries = 'semantic'"),
+    ("chunks of 100 tokens", "chunk = { target_tokens = 100, min_tokens = 24, overlap_tokens = 12 }"),
+    (
+        "late chunking in 100 tokens",
+        "chunk = { target_tokens = 100, min_tokens = 24, overlap_tokens = 12, pooling = 'late' }",
+    ),
 ];
 
 /// The matrix, or those of its rows whose name contains one of `only`; the default always stands first.

@@ -27,7 +27,7 @@ pub use accepted::Accepted;
 pub(crate) use beir::json_lines;
 pub use beir::{CorpusDocument, corpus};
 pub(crate) use trec::{HEADER, row as qrels_row};
-pub use trec::{read_qrels, read_topics, write_qrels};
+pub use trec::{qrels_text, read_qrels, read_topics, write_qrels};
 
 /// Where the documents are.
 #[derive(Debug, Clone)]

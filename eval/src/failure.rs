@@ -28,7 +28,11 @@ pub enum Stage {
     FusedOut,
     /// The fused ranking had it in the first k; after reranking it was not there.
     RerankedOut,
-    /// The fused ranking had it in the first k; the join with the catalog (visibility, filter, caps) left it out.
+    /// The fused ranking had it in the first k; another stage put others above it (links, boosts, exact matches, late
+    /// interaction, a learned ranker, diversity).
+    Outranked,
+    /// The fused ranking had it in the first k; the join with the catalog (visibility, filter, caps) left it out, though there
+    /// was room.
     Filtered,
     /// It is a candidate that no leg and no stage put into the first k: a larger k would reach it.
     CutByK,
@@ -42,6 +46,7 @@ impl Stage {
         Self::NotRecalled,
         Self::FusedOut,
         Self::RerankedOut,
+        Self::Outranked,
         Self::Filtered,
         Self::CutByK,
     ];
@@ -54,6 +59,7 @@ impl Stage {
             Self::NotRecalled => "not in either leg's candidates",
             Self::FusedOut => "fused out",
             Self::RerankedOut => "reranked out",
+            Self::Outranked => "outranked later",
             Self::Filtered => "filtered",
             Self::CutByK => "cut by k",
         }
@@ -156,7 +162,8 @@ pub async fn analyse(
                 rank: ranks.get(document.as_str()).copied(),
                 first: ranking.first().map(|(id, _)| id.clone()),
             };
-            missed.stage = stage(engine, dataset, &mut texts, &missed, config.rerank.is_some(), k).await?;
+            let after = After { reranks: config.rerank.is_some(), full: ranking.len() >= k };
+            missed.stage = stage(engine, dataset, &mut texts, &missed, after, k).await?;
             *report.lost.entry(missed.stage).or_default() += 1;
             report.missed.push(missed);
         }
@@ -165,12 +172,21 @@ pub async fn analyse(
     Ok(report)
 }
 
+/// What came of a ranking after fusion.
+#[derive(Debug, Clone, Copy)]
+struct After {
+    /// Whether a reranker read it.
+    reranks: bool,
+    /// Whether it holds k documents.
+    full: bool,
+}
+
 async fn stage(
     engine: &Engine,
     dataset: &Dataset,
     texts: &mut Texts,
     missed: &Missed,
-    reranks: bool,
+    after: After,
     k: usize,
 ) -> Result<Stage> {
     if !is_there(engine, &missed.document).await? {
@@ -190,14 +206,20 @@ async fn stage(
     if any > 0 && spans_whole == 0 {
         return Ok(Stage::SplitBadly);
     }
+    Ok(lost(missed, after, k))
+}
+
+/// Where a document was lost that was extracted and cut well.
+fn lost(missed: &Missed, after: After, k: usize) -> Stage {
     let within = |rank: Option<usize>| rank.is_some_and(|rank| rank <= k);
-    Ok(match missed.fused {
+    match missed.fused {
         None => Stage::NotRecalled,
-        Some(rank) if rank <= k && reranks => Stage::RerankedOut,
+        Some(rank) if rank <= k && after.reranks => Stage::RerankedOut,
+        Some(rank) if rank <= k && after.full => Stage::Outranked,
         Some(rank) if rank <= k => Stage::Filtered,
         Some(_) if within(missed.dense) || within(missed.keyword) => Stage::FusedOut,
         Some(_) => Stage::CutByK,
-    })
+    }
 }
 
 async fn is_there(engine: &Engine, document: &str) -> Result<bool> {
@@ -269,6 +291,29 @@ fn ranks(keys: &[ChunkKey], documents: &HashMap<ChunkKey, String>) -> HashMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_stage_outranked_was_not_filtered() {
+        let missed = |dense, fused| Missed {
+            query: String::new(),
+            text: String::new(),
+            document: String::new(),
+            grade: 1,
+            stage: Stage::CutByK,
+            dense,
+            keyword: None,
+            fused,
+            rank: None,
+            first: None,
+        };
+        let after = |reranks, full| After { reranks, full };
+        assert_eq!(lost(&missed(Some(1), Some(10)), after(false, true), 10), Stage::Outranked);
+        assert_eq!(lost(&missed(Some(1), Some(10)), after(false, false), 10), Stage::Filtered);
+        assert_eq!(lost(&missed(Some(1), Some(10)), after(true, true), 10), Stage::RerankedOut);
+        assert_eq!(lost(&missed(Some(1), Some(11)), after(true, true), 10), Stage::FusedOut);
+        assert_eq!(lost(&missed(Some(11), Some(11)), after(false, true), 10), Stage::CutByK);
+        assert_eq!(lost(&missed(None, None), after(false, true), 10), Stage::NotRecalled);
+    }
 
     #[test]
     fn a_document_ranks_by_its_best_chunk() {

@@ -13,15 +13,20 @@ use crate::extract::outline::Item;
 mod count;
 mod emit;
 mod group;
+mod identity;
+mod late;
+mod semantic;
 mod split;
 mod structure;
 
+pub use late::Window;
+pub use semantic::Drift;
 pub use structure::Markup;
 
 use count::{Known, Words};
+use identity::is_default;
+use semantic::Meaning;
 
-/// Changes whenever the same text and configuration give other chunks.
-const ALGORITHM: u32 = 2;
 /// Memories of word counts kept for documents that are cut at the same time.
 const COPIES: usize = 4;
 /// Fewest tokens a model must read.
@@ -48,6 +53,29 @@ pub enum FileName {
     Always,
     /// Never.
     Never,
+}
+
+/// Where prose is cut that is too long for one chunk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boundaries {
+    /// Between paragraphs, else sentences, in parts of about the same size.
+    #[default]
+    Structure,
+    /// Between the sentences where the meaning drifts most, sizes permitting: each sentence is embedded for that.
+    Semantic,
+}
+
+/// What the vector of a chunk is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Of its own text alone, title and headings in front.
+    #[default]
+    Chunk,
+    /// Of the same tokens, read with the text around them, as much of its section as the model reads at once (Günther et
+    /// al., "Late Chunking", 2024). Needs a model that gives a vector per token, as local ones do.
+    Late,
 }
 
 /// How documents are cut. Sizes are tokens of the collection's embedding model.
@@ -80,6 +108,12 @@ pub struct ChunkConfig {
     pub captions: bool,
     /// Whether source code is cut along its functions, types and modules, whose names are then its headings. Yes.
     pub code: bool,
+    /// Where prose is cut that is too long for one chunk. `structure`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub boundaries: Boundaries,
+    /// What a chunk's vector is made of, in mode `structure`. `chunk`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pooling: Pooling,
 }
 
 impl Default for ChunkConfig {
@@ -96,17 +130,13 @@ impl Default for ChunkConfig {
             file_name: FileName::Auto,
             captions: true,
             code: true,
+            boundaries: Boundaries::Structure,
+            pooling: Pooling::Chunk,
         }
     }
 }
 
 impl ChunkConfig {
-    /// 16 hexadecimal digits that differ whenever the same text may be cut or embedded differently.
-    pub fn fingerprint(&self) -> String {
-        let text = format!("{ALGORITHM} {self:?}");
-        blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
-    }
-
     /// `Invalid` where a size can't be met by any model.
     pub fn validate(&self) -> Result<()> {
         let least = |name: &str, tokens: usize| match tokens {
@@ -150,11 +180,13 @@ pub struct Chunk {
     pub headings: Vec<String>,
     /// The sections it touches; `None` where the document has no headings.
     pub section: Option<(usize, usize)>,
-    /// What is embedded.
+    /// What its vector is made of: title and headings, a repeated table header, then the text of the span.
     pub embedded_text: String,
-    /// BLAKE3 of it.
+    /// The text that it is read in; `None` where it is embedded by itself.
+    pub window: Option<Arc<Window>>,
+    /// BLAKE3 of what decides its vector: of `embedded_text` and, where there is one, the window.
     pub content_hash: ContentHash,
-    /// Tokens of it, special ones included. Never above the limit in mode `structure`, unless a single character is.
+    /// Tokens of `embedded_text`, special ones included. Never above the limit in mode `structure`, unless a single character is.
     pub tokens: usize,
 }
 
@@ -199,21 +231,50 @@ impl Chunker {
 
     /// Chunks in order: starts and ends ascend, and together they hold everything but white space. Blank text has none.
     /// Deterministic; takes time in proportion to the text, so long texts belong on a blocking thread.
+    ///
+    /// With semantic boundaries prose is cut as if there were none, unless [`Self::chunk_along`] is told how it drifts.
     pub fn chunk(&self, input: &Input<'_>) -> Vec<Chunk> {
-        match self.config.mode {
-            ChunkMode::Structure => self.cut(input),
-            ChunkMode::Whole => emit::whole(self.counter.as_ref(), input),
+        self.chunk_by(input, &mut Meaning::Unknown)
+    }
+
+    /// The same, prose cut where its meaning drifts.
+    pub fn chunk_along(&self, input: &Input<'_>, drift: &Drift) -> Vec<Chunk> {
+        self.chunk_by(input, &mut Meaning::Known(drift))
+    }
+
+    /// The runs of sentences whose drift decides where the document is cut, each run in order and without gaps: what
+    /// [`Drift::between`] wants vectors of. None without semantic boundaries.
+    pub fn runs(&self, input: &Input<'_>) -> Vec<Vec<Range<usize>>> {
+        if self.config.boundaries != Boundaries::Semantic {
+            return Vec::new();
+        }
+        let mut asked = Meaning::Asked(Vec::new());
+        self.chunk_by(input, &mut asked);
+        match asked {
+            Meaning::Asked(runs) => runs,
+            Meaning::Unknown | Meaning::Known(_) => Vec::new(),
         }
     }
 }
 
 impl Chunker {
-    fn cut(&self, input: &Input<'_>) -> Vec<Chunk> {
+    fn chunk_by(&self, input: &Input<'_>, meaning: &mut Meaning<'_>) -> Vec<Chunk> {
+        match self.config.mode {
+            ChunkMode::Structure => self.cut(input, meaning),
+            ChunkMode::Whole => emit::whole(self.counter.as_ref(), input),
+        }
+    }
+
+    fn cut(&self, input: &Input<'_>, meaning: &mut Meaning<'_>) -> Vec<Chunk> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out while in use, so that nobody waits.
         let mine = known().pop().unwrap_or_default();
         let mut words = Words::new(self.counter.as_ref(), mine);
-        let chunks = group::chunks(&self.config, &mut words, self.additive, self.max_tokens, input);
+        let mut chunks =
+            group::chunks(&self.config, &mut words, self.additive, self.max_tokens, input, meaning);
+        if self.config.pooling == Pooling::Late {
+            late::plan(&mut chunks, input.text, &mut words, self.max_tokens);
+        }
         let mut kept = known();
         if kept.len() < COPIES {
             kept.push(words.into_known());
@@ -244,15 +305,6 @@ pub fn first_heading(text: &str, markup: Markup) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fingerprints_follow_the_configuration() {
-        let config = ChunkConfig::default();
-        let other = ChunkConfig { overlap_tokens: 0, ..config.clone() };
-        assert_eq!(config.fingerprint().len(), 16);
-        assert_eq!(config.fingerprint(), ChunkConfig::default().fingerprint());
-        assert_ne!(config.fingerprint(), other.fingerprint());
-    }
 
     #[test]
     fn ids_follow_document_version_and_position_not_text() {

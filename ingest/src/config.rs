@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wellspring_models::Embedder;
 
-use crate::chunk::ChunkConfig;
+use crate::chunk::{ChunkConfig, Pooling};
 use crate::error::{ErrorKind, IngestError, Result};
 
 /// Settings of the process. Durations are milliseconds.
@@ -105,6 +106,14 @@ impl CollectionSettings {
         };
         settings.chunk.validate()?;
         Ok(settings)
+    }
+
+    /// `Invalid` where a collection with this embedder can't have these settings.
+    pub fn suits(&self, embedder: &dyn Embedder) -> Result<()> {
+        match self.chunk.pooling == Pooling::Late && embedder.tokens().is_none() {
+            true => Err(crate::pipeline::late::unable(&embedder.info().name)),
+            false => Ok(()),
+        }
     }
 
     /// The stored form.

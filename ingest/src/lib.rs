@@ -18,11 +18,11 @@ pub mod worker;
 mod charset;
 mod clean;
 
-pub use chunk::{ChunkConfig, ChunkMode, Chunker, FileName};
+pub use chunk::{Boundaries, ChunkConfig, ChunkMode, Chunker, FileName, Pooling};
 pub use config::{CollectionSettings, IngestConfig};
 pub use error::{ErrorKind, IngestError, Result};
 pub use pipeline::{Embedders, Extract, InProcess};
 pub use preview::{Preview, preview};
 pub use report::{FileReport, JobReport, Outcome, Summary};
 pub use source::{Content, Submission};
-pub use worker::{Ingestor, WorkerPool};
+pub use worker::{Forecast, ForecastSummary, Ingestor, Planned, Target, WorkerPool};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
-use wellspring_models::{Embedder, Registry};
+use wellspring_models::{Account, Embedder, Registry, Work};
 use wellspring_store::{Collection, Metadata, NewDocument};
 
 use crate::chunk::{ChunkConfig, Markup};
@@ -16,6 +16,8 @@ use crate::sandbox::Sandbox;
 pub(crate) mod attempt;
 pub(crate) mod chunkers;
 pub(crate) mod cut;
+pub(crate) mod drift;
+pub(crate) mod late;
 pub(crate) mod memory;
 mod vectors;
 
@@ -27,12 +29,38 @@ const EXTRACTION: u32 = 2;
 pub trait Embedders: Send + Sync + 'static {
     /// The embedder of this name; `NotFound` where there is none. Called for every document: cheap when it is loaded.
     async fn embedder(&self, name: &str) -> wellspring_models::Result<Arc<dyn Embedder>>;
+
+    /// The same for documents that `account` pays for, where calls cost money.
+    async fn paid_embedder(
+        &self,
+        name: &str,
+        _account: &Account,
+    ) -> wellspring_models::Result<Arc<dyn Embedder>> {
+        self.embedder(name).await
+    }
+
+    /// Whether `account` could pay now for embedding so many tokens; the error is that of a refused call.
+    async fn affords(&self, _name: &str, _tokens: u64, _account: &Account) -> wellspring_models::Result<()> {
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Embedders for Registry {
     async fn embedder(&self, name: &str) -> wellspring_models::Result<Arc<dyn Embedder>> {
         Self::embedder(self, name).await
+    }
+
+    async fn paid_embedder(
+        &self,
+        name: &str,
+        account: &Account,
+    ) -> wellspring_models::Result<Arc<dyn Embedder>> {
+        self.embedder_for(name, Work::DOCUMENTS, account).await
+    }
+
+    async fn affords(&self, name: &str, tokens: u64, account: &Account) -> wellspring_models::Result<()> {
+        self.affords_embedding(name, tokens, account).await
     }
 }
 

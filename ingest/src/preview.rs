@@ -1,13 +1,17 @@
-//! Shows how a document would be cut, without storing or embedding anything.
+//! Shows how a document would be cut, without storing anything; with semantic boundaries its sentences are embedded for that.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use wellspring_models::Embedder;
 
 use crate::chunk::{ChunkConfig, Chunker};
 use crate::error::{ErrorKind, IngestError, Result};
 use crate::extract::{Failure, Reason};
 use crate::pipeline::Extract;
-use crate::pipeline::cut::Cut;
+use crate::pipeline::cut::{Cut, Uncut};
+use crate::pipeline::drift::drift;
 
 /// A document as it would be cut. Offsets are bytes of the text that would be stored, ends exclusive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,27 +80,42 @@ pub struct PreviewChunk {
     pub text: String,
     /// What would be embedded: title and headings, a repeated table header, then `text`.
     pub embedded_text: String,
+    /// With late chunking the bytes that `text` would be read in, the same things in front.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_in: Option<(usize, usize)>,
 }
 
+/// Sentences embedded at a time.
+const BATCH: usize = 32;
+
 /// Reads and cuts one document. `source` is its path or URL, whose last part helps where the content does not say what it is;
-/// `title` is one given by a person.
+/// `title` is one given by a person. `embedder` is asked with semantic boundaries only.
 ///
 /// # Errors
-/// `Invalid` where the document cannot be read, `Unavailable` where a library for its format is missing.
+/// `Invalid` where the document cannot be read, `Unavailable` where a library for its format is missing, and the embedder's.
 pub async fn preview(
     extractor: &dyn Extract,
     chunker: &Chunker,
+    embedder: &Arc<dyn Embedder>,
     bytes: Bytes,
     source: &str,
     title: Option<&str>,
 ) -> Result<Preview> {
     let name = source.rsplit(['/', '\\']).next().filter(|name| !name.is_empty());
     let extracted = extractor.extract(bytes, name, None).await.map_err(unread)?;
-    let (chunker, source, title) = (chunker.clone(), source.to_owned(), title.map(str::to_owned));
-    let work = move || {
-        let cut = Cut::make(&chunker, extracted, title.as_deref(), &source);
-        shown(cut, &chunker)
-    };
+    let (reading, source, title) = (chunker.clone(), source.to_owned(), title.map(str::to_owned));
+    let (uncut, runs) = blocking(move || {
+        let uncut = Uncut::new(&reading, extracted, title.as_deref(), &source);
+        let runs = uncut.runs(&reading);
+        (uncut, runs)
+    })
+    .await?;
+    let drift = drift(embedder, &uncut.extracted.text, &runs, BATCH).await?;
+    let chunker = chunker.clone();
+    blocking(move || shown(uncut.cut(&chunker, &drift), &chunker)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| IngestError::new(ErrorKind::Internal, "the document could not be cut").with_source(e))
@@ -130,6 +149,7 @@ fn shown(cut: Cut, chunker: &Chunker) -> Preview {
             tokens: chunk.tokens,
             text: extracted.text.get(chunk.span).unwrap_or_default().to_owned(),
             embedded_text: chunk.embedded_text,
+            read_in: chunk.window.map(|window| (window.span.start, window.span.end)),
         });
     Preview {
         format: extracted.format.name().to_owned(),
@@ -160,9 +180,8 @@ fn totals(mut tokens: Vec<usize>, overlap_bytes: usize, limit: usize) -> Totals 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use wellspring_models::TokenCounter;
+    use wellspring_models::fake::HashEmbedder;
 
     use super::*;
     use crate::InProcess;
@@ -184,7 +203,9 @@ mod tests {
         let preview = |name: &'static str, text: String| {
             let chunker = chunker.clone();
             async move {
-                preview(&InProcess::default(), &chunker, text.into_bytes().into(), name, Some("T")).await
+                let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+                let bytes = text.into_bytes().into();
+                preview(&InProcess::default(), &chunker, &embedder, bytes, name, Some("T")).await
             }
         };
         let shown = preview("a/guide.md", text.clone()).await.unwrap();

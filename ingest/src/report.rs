@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use wellspring_models::Money;
 use wellspring_store::jobs::{Job, JobState};
 
 /// What a finished job made: [`wellspring_store::jobs::Job::report`].
@@ -29,6 +30,12 @@ pub struct JobReport {
     pub duplicate_of: Option<String>,
     /// What extraction wants people to know.
     pub warnings: Vec<String>,
+    /// What embedding cost, in `currency`; `None` where it has no price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// What `cost` is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
     /// Milliseconds per stage.
     pub timings: Timings,
 }
@@ -86,6 +93,12 @@ pub struct FileReport {
     pub duplicate_of: Option<String>,
     /// What extraction wants people to know.
     pub warnings: Vec<String>,
+    /// What embedding it cost, in `currency`; absent where it has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// What `cost` is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
     /// Milliseconds from being looked at to the end, waiting included.
     pub ms: u64,
 }
@@ -104,6 +117,8 @@ impl FileReport {
             tokens: 0,
             duplicate_of: None,
             warnings: Vec::new(),
+            cost: None,
+            currency: None,
             ms,
         }
     }
@@ -148,6 +163,8 @@ impl FileReport {
             tokens: report.tokens,
             duplicate_of: report.duplicate_of,
             warnings: report.warnings,
+            cost: report.cost,
+            currency: report.currency,
             ms,
         }
     }
@@ -170,6 +187,12 @@ pub struct Summary {
     pub pages: u64,
     /// Files with the same bytes as another document.
     pub duplicates: u64,
+    /// What embedding cost, in `currency`; absent where nothing has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// What `cost` is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
 }
 
 impl Summary {
@@ -184,6 +207,8 @@ impl Summary {
         self.tokens += file.tokens;
         self.pages += u64::from(file.pages);
         self.duplicates += u64::from(file.duplicate_of.is_some());
+        self.cost = self.cost.into_iter().chain(file.cost).reduce(Money::plus);
+        self.currency = self.currency.take().or_else(|| file.currency.clone());
     }
 
     /// Files that ended this way.

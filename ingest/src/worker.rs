@@ -9,7 +9,9 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::{Notify, RwLock, broadcast};
 use wellspring_store::catalog::{Accepted, IdempotencyKey};
 use wellspring_store::jobs::{Job, JobId};
-use wellspring_store::{CollectionScope, ContentHash, DocumentId, NewDocument, Scope, Seq, Store, fault};
+use wellspring_store::{
+    CollectionScope, ContentHash, DocumentId, NewDocument, Scope, Seq, Store, Version, fault,
+};
 
 use crate::config::IngestConfig;
 use crate::error::{ErrorKind, IngestError, Result};
@@ -20,9 +22,11 @@ use crate::source::Submission;
 
 pub(crate) mod beat;
 mod files;
+mod forecast;
 mod maintenance;
 mod pool;
 
+pub use forecast::{Forecast, ForecastSummary, Planned, Target};
 pub use pool::WorkerPool;
 
 /// Job changes kept for listeners that are slow; whoever misses some looks at the catalog instead.
@@ -219,6 +223,18 @@ impl Ingestor {
     /// Deletes a document: gone for everybody when this returns, out of the indexes and off the disk soon after.
     pub async fn delete(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq> {
         let seq = self.inner.store.catalog.delete_document(scope, id).await?;
+        self.inner.tidy.notify_one();
+        Ok(seq)
+    }
+
+    /// Deletes a document if this version of it is the visible one; `Conflict` otherwise.
+    pub async fn delete_version(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        version: Version,
+    ) -> Result<Seq> {
+        let seq = self.inner.store.catalog.delete_version(scope, id, version).await?;
         self.inner.tidy.notify_one();
         Ok(seq)
     }

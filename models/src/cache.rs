@@ -21,6 +21,11 @@ type Key = [u8; 32];
 /// large ingest does not push out the queries that people repeat.
 pub struct CachedEmbedder {
     inner: Arc<dyn Embedder>,
+    memory: Arc<Memory>,
+}
+
+/// What is remembered, shared by all embedders of one model.
+struct Memory {
     queries: Mutex<Store>,
     passages: Mutex<Store>,
     hits: AtomicU64,
@@ -55,23 +60,28 @@ impl CachedEmbedder {
     /// Remembers at most `bytes` bytes of what `inner` returns; 0 remembers nothing.
     pub fn new(inner: Arc<dyn Embedder>, bytes: u64) -> Self {
         let dimension = inner.info().dimension;
-        Self {
-            inner,
+        let memory = Memory {
             queries: Mutex::new(Store::new(bytes / 2, dimension)),
             passages: Mutex::new(Store::new(bytes / 2, dimension)),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-        }
+        };
+        Self { inner, memory: Arc::new(memory) }
+    }
+
+    /// The same memory before `inner`, which is the same model on other terms.
+    pub(crate) fn over(&self, inner: Arc<dyn Embedder>) -> Self {
+        Self { inner, memory: Arc::clone(&self.memory) }
     }
 
     /// Texts answered from memory.
     pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
+        self.memory.hits.load(Ordering::Relaxed)
     }
 
     /// Texts that had to be embedded.
     pub fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
+        self.memory.misses.load(Ordering::Relaxed)
     }
 
     fn key(&self, kind: TextKind, text: &str) -> Key {
@@ -102,8 +112,8 @@ impl Embedder for CachedEmbedder {
 
     async fn embed(&self, kind: TextKind, texts: &[&str]) -> Result<Vec<Embedding>> {
         let store = match kind {
-            TextKind::Query => &self.queries,
-            TextKind::Passage => &self.passages,
+            TextKind::Query => &self.memory.queries,
+            TextKind::Passage => &self.memory.passages,
         };
         let keys: Vec<Key> = texts.iter().map(|text| self.key(kind, text)).collect();
         let mut found: Vec<Option<Embedding>> = {
@@ -119,8 +129,8 @@ impl Embedder for CachedEmbedder {
                 missing.push(texts[index]);
             }
         }
-        self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
-        self.hits.fetch_add((texts.len() - missing.len()) as u64, Ordering::Relaxed);
+        self.memory.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
+        self.memory.hits.fetch_add((texts.len() - missing.len()) as u64, Ordering::Relaxed);
         if missing.is_empty() {
             return Ok(found.into_iter().flatten().collect());
         }

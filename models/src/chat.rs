@@ -5,6 +5,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::tools::{OutputSchema, ToolCall, ToolSpec, ToolTurn};
 
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,15 @@ pub struct Message {
 pub struct ChatRequest {
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
+    /// What the model may call; empty: it can't call anything.
+    pub tools: Vec<ToolSpec>,
+    /// Whether it may call them this time.
+    pub tool_choice: ToolChoice,
+    /// Turns with calls that follow the messages, oldest first.
+    pub turns: Vec<ToolTurn>,
+    /// Where given, the text of the reply is asked for as JSON of this schema, in whichever way the endpoint offers. What
+    /// comes is still to be validated: see [`crate::structured`]. Not together with tools.
+    pub output: Option<OutputSchema>,
     /// Most tokens to generate.
     pub max_tokens: u32,
     /// 0 (deterministic) to 2.
@@ -42,6 +52,34 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
 }
 
+/// Whether a model may call the tools it knows of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// No: it must answer. Earlier calls stay readable, which some providers allow only where the tools are named.
+    None,
+}
+
+impl Default for ChatRequest {
+    /// No message, 800 tokens, deterministic, nothing to call.
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            turns: Vec::new(),
+            output: None,
+            max_tokens: 800,
+            temperature: 0.0,
+            seed: None,
+            stop: Vec::new(),
+        }
+    }
+}
+
 /// Why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +88,8 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` was reached: the text is cut.
     Length,
+    /// It waits for the results of the calls it made.
+    ToolCalls,
     /// The provider withheld the rest.
     ContentFilter,
     /// Anything else the provider names.
@@ -63,6 +103,12 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
+    /// Of the tokens read, how many the provider had in its prompt cache.
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    /// Of the tokens read, how many the provider put into its prompt cache, where it charges for that.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
 }
 
 /// A whole generation.
@@ -70,6 +116,8 @@ pub struct Usage {
 pub struct ChatReply {
     /// The text.
     pub text: String,
+    /// What it wants to call, in order; empty for a request without tools, whatever the provider sends.
+    pub calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it used; `None` where the provider does not say.
@@ -85,6 +133,8 @@ pub struct ChatReply {
 pub enum ChatEvent {
     /// More text; never empty.
     Token(String),
+    /// A call, whole; only where the request offers tools.
+    Call(ToolCall),
     /// The provider said that it ended and why: the last event. A stream that closes without it was cut, and yields an
     /// error instead.
     Done {

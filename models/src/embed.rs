@@ -62,6 +62,8 @@ pub struct TokenVectors {
     pub spans: Vec<Range<usize>>,
     /// `dimension` components per token, one token after the other, each of norm 1.
     pub vectors: Vec<f32>,
+    /// The norm that each token's vector had before: a model that pools by the mean weighs its tokens so.
+    pub norms: Vec<f32>,
     /// Components per token.
     pub dimension: usize,
 }
@@ -70,6 +72,18 @@ impl TokenVectors {
     /// The vector of token `index`, which must be one of `spans`.
     pub fn vector(&self, index: usize) -> &[f32] {
         &self.vectors[index * self.dimension..(index + 1) * self.dimension]
+    }
+
+    /// The mean of the tokens that touch one of the spans (of a title, say, and a part of the text below it), each as long as the model made it, brought to norm 1: mean pooling
+    /// over a part of what was read. `None` where no token does, or nothing is left of the mean.
+    pub fn pooled(&self, spans: [Range<usize>; 2]) -> Option<Vec<f32>> {
+        let touches = |token: &Range<usize>| spans.iter().any(|s| token.start < s.end && s.start < token.end);
+        let mut sum = vec![0.0_f32; self.dimension];
+        let tokens = self.spans.iter().zip(&self.norms).zip(self.vectors.chunks_exact(self.dimension));
+        for ((_, norm), vector) in tokens.filter(|((span, _), _)| touches(span)) {
+            sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += norm * x);
+        }
+        normalize(&mut sum, "pooled").is_ok().then_some(sum)
     }
 }
 
@@ -102,12 +116,12 @@ pub trait Embedder: Send + Sync + 'static {
     }
 }
 
-/// Brings a vector to L2 norm 1. `model` is named in the error.
+/// Brings a vector to L2 norm 1 and returns the norm it had. `model` is named in the error.
 ///
 /// # Errors
 ///
 /// `Corrupt` when a component is not finite or all are zero: no direction can be read from it.
-pub(crate) fn normalize(vector: &mut [f32], model: &str) -> Result<()> {
+pub(crate) fn normalize(vector: &mut [f32], model: &str) -> Result<f32> {
     let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if !norm.is_finite() || norm <= f32::MIN_POSITIVE {
         return Err(ModelError::new(
@@ -118,5 +132,25 @@ pub(crate) fn normalize(vector: &mut [f32], model: &str) -> Result<()> {
         ));
     }
     vector.iter_mut().for_each(|x| *x /= norm);
-    Ok(())
+    Ok(norm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pooling_weighs_tokens_by_their_norms_and_leaves_the_others_out() {
+        let tokens = TokenVectors {
+            spans: vec![0..3, 4..7, 8..9],
+            vectors: vec![1.0, 0.0, 0.0, 1.0, -1.0, 0.0],
+            norms: vec![3.0, 4.0, 3.0],
+            dimension: 2,
+        };
+        assert_eq!(tokens.pooled([0..0, 0..7]), Some(vec![0.6, 0.8]));
+        assert_eq!(tokens.pooled([0..1, 6..7]), Some(vec![0.6, 0.8]), "a token that is touched counts whole");
+        assert_eq!(tokens.pooled([0..0, 4..8]), Some(vec![0.0, 1.0]));
+        assert_eq!(tokens.pooled([0..0, 3..4]), None, "no token");
+        assert_eq!(tokens.pooled([0..1, 8..9]), None, "nothing is left");
+    }
 }

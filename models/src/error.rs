@@ -33,6 +33,8 @@ pub struct ModelError {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
+    /// Nothing was done that anybody charges for.
+    unbilled: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -40,7 +42,7 @@ pub struct ModelError {
 impl ModelError {
     /// An error of `kind`; `message` is lower-case, without a full stop, and names cause and fix.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self { kind, message: message.into(), retry_after: None, unbilled: false, source: None }
     }
 
     /// Keeps the cause for the log.
@@ -55,6 +57,23 @@ impl ModelError {
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
+    }
+
+    /// Says that nothing was done that anybody charges for: the call never reached a model.
+    #[must_use]
+    pub(crate) fn unbilled(mut self) -> Self {
+        self.unbilled = true;
+        self
+    }
+
+    /// Whether the call certainly cost nothing.
+    pub fn is_unbilled(&self) -> bool {
+        self.unbilled
+    }
+
+    /// The limit that refused the call before it was made, if one did.
+    pub fn refusal(&self) -> Option<&crate::ledger::Refusal> {
+        crate::ledger::Refusal::within(self)
     }
 
     /// What a caller can do about it.

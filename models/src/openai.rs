@@ -3,6 +3,7 @@
 mod approximate;
 mod chat;
 mod embedder;
+mod tools;
 mod wire;
 
 pub use approximate::ApproximateCounter;

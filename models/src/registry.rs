@@ -3,6 +3,7 @@
 mod chats;
 mod config;
 mod listing;
+mod paid;
 mod rerankers;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-pub use chats::{Api, ChatEndpoint, Provider, Providers, Purpose, Routes};
+pub use chats::{Api, ChatEndpoint, OutputMode, Provider, Providers, Purpose, Routes};
 pub use config::{
     DEFAULT_EMBEDDER, Deadlines, EmbedderEndpoint, ModelsConfig, RetryPolicy, default_cache_dir,
+    user_cache_dir,
 };
 pub use listing::{Finding, ListedKind, ListedSource, ModelListing};
 pub use rerankers::{RerankApi, RerankerEndpoint};
 
+use crate::budget::Accounting;
 use crate::cache::CachedEmbedder;
 use crate::chat::ChatModel;
 use crate::embed::Embedder;
@@ -27,6 +30,8 @@ use crate::local::{LocalEmbedder, LocalReranker, ModelFolder, Runtime, int8_is_s
 use crate::openai::OpenAiEmbedder;
 use crate::rerank::{HttpReranker, LISTWISE_RERANKER, ListwiseReranker, Reranker};
 use crate::router::RoutedChat;
+
+use paid::{Remote, Terms};
 
 /// Another name for the configured default.
 const DEFAULT: &str = "default";
@@ -43,6 +48,13 @@ pub struct Registry {
     chats: Mutex<BTreeMap<String, Arc<dyn ChatModel>>>,
     /// The same remote models as in `chats`, without retries.
     routed: Mutex<BTreeMap<String, Arc<dyn ChatModel>>>,
+    /// Of the chat models behind endpoints.
+    terms: BTreeMap<String, Terms>,
+    /// The embedders and rerankers behind endpoints.
+    remotes: BTreeMap<String, Remote>,
+    remote_rerankers: BTreeMap<String, Arc<HttpReranker>>,
+    /// `None`: nobody keeps books.
+    accounting: Option<Accounting>,
 }
 
 impl Registry {
@@ -53,32 +65,44 @@ impl Registry {
     /// `Invalid` for an endpoint that can't be used as written (URL, dimension of 0, a name given twice).
     pub fn new(config: ModelsConfig) -> Result<Self> {
         let cache_dir = config.cache_dir.clone().unwrap_or_else(default_cache_dir);
-        let registry = Self {
+        let mut registry = Self {
             cache_dir,
             embedders: Slots::default(),
             rerankers: Slots::default(),
             chats: Mutex::default(),
             routed: Mutex::default(),
+            terms: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            remote_rerankers: BTreeMap::new(),
+            accounting: None,
             config,
         };
         for endpoint in &registry.config.embedders {
-            let inner: Arc<dyn Embedder> = Arc::new(OpenAiEmbedder::new(endpoint.clone())?);
-            let slot = Arc::new(OnceCell::new_with(Some(registry.cached(inner))));
+            let model = Arc::new(OpenAiEmbedder::new(endpoint.clone())?);
+            let bytes = registry.config.embedding_cache_bytes;
+            let cached = (bytes > 0).then(|| Arc::new(CachedEmbedder::new(Arc::clone(&model) as _, bytes)));
+            let known: Arc<dyn Embedder> = match &cached {
+                Some(cached) => Arc::clone(cached) as _,
+                None => Arc::clone(&model) as _,
+            };
+            registry.remotes.insert(endpoint.name.clone(), Remote { model, cached });
+            let slot = Arc::new(OnceCell::new_with(Some(known)));
             if lock(&registry.embedders).insert(endpoint.name.clone(), slot).is_some() {
                 return Err(twice(&endpoint.name));
             }
         }
         let providers = &registry.config.providers;
         for endpoint in registry.config.rerankers.iter().chain(&providers.rerankers()) {
-            let model: Arc<dyn Reranker> =
-                Arc::new(HttpReranker::new(providers.complete_reranker(endpoint.clone()))?);
-            let slot = Arc::new(OnceCell::new_with(Some(model)));
+            let model = Arc::new(HttpReranker::new(providers.complete_reranker(endpoint.clone()))?);
+            registry.remote_rerankers.insert(endpoint.name.clone(), Arc::clone(&model));
+            let slot = Arc::new(OnceCell::new_with(Some(model as Arc<dyn Reranker>)));
             if lock(&registry.rerankers).insert(endpoint.name.clone(), slot).is_some() {
                 return Err(twice(&endpoint.name));
             }
         }
         let named = registry.config.providers.endpoints();
         for endpoint in registry.config.chats.iter().chain(&named) {
+            registry.terms.insert(endpoint.name.clone(), Terms::of(endpoint));
             if registry.add_chat(endpoint)? {
                 return Err(twice(&endpoint.name));
             }

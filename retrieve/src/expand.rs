@@ -19,6 +19,7 @@ use crate::config::within;
 use crate::error::Result;
 use crate::explain::{Degraded, Timings};
 use crate::passage::Passage;
+use crate::query::Query;
 
 pub(crate) use wider::Wider;
 
@@ -113,22 +114,19 @@ struct Expansion {
 }
 
 /// Asks the chat model, if that is wanted, within the budget. Never fails: what went wrong is said in `degraded`.
-async fn expand(
-    settings: &ExpandConfig,
-    registry: &Registry,
-    query: &str,
-    timings: &mut Timings,
-) -> Expansion {
-    if settings.chat == ChatExpansion::None {
+async fn expand(asked: &Query, registry: &Registry, timings: &mut Timings) -> Expansion {
+    if asked.expand.chat == ChatExpansion::None {
         return Expansion::default();
     }
     let start = Instant::now();
-    let expansion = by_chat(settings, registry, query).await;
+    let expansion = by_chat(asked, registry).await;
     timings.add(EXPAND, start);
     expansion
 }
 
-async fn by_chat(settings: &ExpandConfig, registry: &Registry, query: &str) -> Expansion {
+async fn by_chat(asked: &Query, registry: &Registry) -> Expansion {
+    let (settings, query) = (&asked.expand, asked.text.as_str());
+    let budget = Duration::from_millis(settings.budget_ms);
     let by_rules = || match settings.chat {
         ChatExpansion::Decompose => weighed(rules::parts(query), "rules", None, settings.queries),
         _ => Vec::new(),
@@ -137,7 +135,7 @@ async fn by_chat(settings: &ExpandConfig, registry: &Registry, query: &str) -> E
         let reason = format!("{reason}; the query is searched as it was asked");
         Expansion { added: by_rules(), degraded: Some(failed(reason)), ..Expansion::default() }
     };
-    let model = match registry.route(Purpose::Expand) {
+    let model = match registry.route_for(Purpose::Expand, &asked.account, budget) {
         Ok(Some(model)) => model,
         // Rules are what decomposition without a model is; the others have nothing without one.
         Ok(None) if settings.chat == ChatExpansion::Decompose => {
@@ -146,7 +144,6 @@ async fn by_chat(settings: &ExpandConfig, registry: &Registry, query: &str) -> E
         Ok(None) => return lost("there is no chat model for `models.routes.expand`".to_owned()),
         Err(error) => return lost(error.to_string()),
     };
-    let budget = Duration::from_millis(settings.budget_ms);
     let written = chat::write(model.as_ref(), settings.chat, query, settings.queries);
     match tokio::time::timeout(budget, written).await {
         Ok(Ok(texts)) => {

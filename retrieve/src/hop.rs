@@ -15,17 +15,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roaring::RoaringTreemap;
-use serde::{Deserialize, Serialize};
 use wellspring_store::keyword::KeywordQuery;
 use wellspring_store::names::{Bearer, Mention, NameHash, NameKind, mentions};
-use wellspring_store::{ChunkId, ChunkKey, CollectionName, CollectionScope, DocumentKey, Store, StoredChunk};
+use wellspring_store::{ChunkKey, CollectionScope, DocumentKey, Store, StoredChunk};
 
-use crate::config::within;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::fuse::Fused;
 use crate::query::Query;
 use crate::recall::Legs;
 use crate::scale::{Scale, sort};
+
+mod settings;
+mod told;
+
+pub use settings::LinksConfig;
+pub use told::{LinkExplain, LinksExplain};
 
 /// A plain word is a name where at most one chunk in this many holds it …
 const RARE_IN: u64 = 100;
@@ -35,95 +39,6 @@ const RARE_LEAST: u64 = 5;
 const LOOKED_AT: i64 = 256;
 /// Chunks read beyond the sources that are wanted, since some may not be visible.
 const SPARE: usize = 8;
-
-/// Settings of the link stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LinksConfig {
-    /// Whether it runs.
-    pub enabled: bool,
-    /// Best passages whose mentions are followed, 1 to 20.
-    pub sources: usize,
-    /// What a mentioned document gets of the normalised score of the passage that mentions it, 0 to 1.
-    pub discount: f64,
-    /// What a document gets whose title, file name or symbol the query holds, 0 to 1.
-    pub title_bonus: f64,
-    /// A passage that leads to more documents than this is a list and followed nowhere; 1 to 200.
-    pub max_links: usize,
-    /// A name that more documents bear than this is nobody's in particular; 1 to 60.
-    pub max_shared: usize,
-    /// Collections in which nothing is followed.
-    pub except: Vec<CollectionName>,
-}
-
-impl Default for LinksConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            sources: 5,
-            discount: 0.3,
-            title_bonus: 0.15,
-            max_links: 30,
-            max_shared: 3,
-            except: Vec::new(),
-        }
-    }
-}
-
-impl LinksConfig {
-    pub(crate) fn check(&self) -> Result<()> {
-        within("links.sources", self.sources as u64, 1, 20)?;
-        within("links.max_links", self.max_links as u64, 1, 200)?;
-        within("links.max_shared", self.max_shared as u64, 1, 60)?;
-        for (name, share) in [("discount", self.discount), ("title_bonus", self.title_bonus)] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(RetrieveError::new(
-                    ErrorKind::Invalid,
-                    format!("`links.{name}` is {share}; it must be 0 to 1"),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why a hit was raised, or joined the candidates.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LinkExplain {
-    /// The chunk that mentions it; `None` if the query does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<ChunkId>,
-    /// The mention as it stands there: a phrase, or a link's target.
-    pub name: String,
-    /// What that name is to the hit's document.
-    pub kind: NameKind,
-    /// Documents that bear the name, this one included.
-    pub shared: usize,
-    /// Documents that the mentioning chunk leads to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outgoing: Option<usize>,
-    /// What it added to the score.
-    pub added: f32,
-    /// Whether no leg had listed the chunk.
-    pub joined: bool,
-}
-
-/// What the stage did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct LinksExplain {
-    /// Passages whose mentions were looked at.
-    pub sources: usize,
-    /// Of them, those that lead to too many documents.
-    pub hubs: usize,
-    /// Mentions looked up, of the query and of the sources.
-    pub mentions: usize,
-    /// Chunks raised by a name in the query.
-    pub named: usize,
-    /// Chunks raised by a mention in a source.
-    pub linked: usize,
-    /// Of both, those that no leg had listed.
-    pub joined: usize,
-}
 
 /// What the stage did, and why each raised chunk was.
 #[derive(Debug, Default)]

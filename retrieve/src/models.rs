@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wellspring_models::Embedder;
 use wellspring_models::registry::Registry;
+use wellspring_models::{Account, Embedder, Work};
 use wellspring_store::{CollectionKey, CollectionScope, Store};
 
 use crate::error::{ErrorKind, Result, RetrieveError};
@@ -30,10 +30,16 @@ impl CollectionModels {
         Self { registry, recorded: Mutex::new(HashMap::new()) }
     }
 
-    /// The embedder of the collection; `Conflict` if the model of that name is no longer the one its vectors are of.
-    pub(crate) async fn embedder(&self, store: &Store, scope: &CollectionScope) -> Result<Arc<dyn Embedder>> {
+    /// The embedder of the collection, for queries that `account` pays for; `Conflict` if the model of that name is no
+    /// longer the one its vectors are of.
+    pub(crate) async fn embedder(
+        &self,
+        store: &Store,
+        scope: &CollectionScope,
+        account: &Account,
+    ) -> Result<Arc<dyn Embedder>> {
         let recorded = self.recorded(store, scope).await?;
-        let embedder = self.registry.embedder(&recorded.model).await?;
+        let embedder = self.registry.embedder_for(&recorded.model, Work::QUERY, account).await?;
         let fingerprint = &embedder.info().fingerprint;
         if fingerprint.0 != recorded.fingerprint {
             return Err(RetrieveError::new(

@@ -111,7 +111,7 @@ impl Retriever {
         scope: &CollectionScope,
         request: SearchRequest,
     ) -> Result<SearchResponse> {
-        let mut query = Query::of(request, &self.config)?;
+        let mut query = Query::of(request, &self.config, scope.tenant())?;
         self.run(scope, &mut query).await
     }
 
@@ -131,7 +131,7 @@ impl Retriever {
             collapse_duplicates: false,
             near_duplicates: None,
             mmr: None,
-            ..Query::of(request, &self.config)?
+            ..Query::of(request, &self.config, scope.tenant())?
         };
         self.run(scope, &mut query).await
     }
@@ -143,7 +143,12 @@ impl Retriever {
         scope: &CollectionScope,
         request: SearchRequest,
     ) -> Result<Vec<(Passage, Vec<f64>)>> {
-        let mut query = Query { ranker: false, rerank: None, mmr: None, ..Query::of(request, &self.config)? };
+        let mut query = Query {
+            ranker: false,
+            rerank: None,
+            mmr: None,
+            ..Query::of(request, &self.config, scope.tenant())?
+        };
         self.tune(scope, &mut query).await;
         let mut timings = Timings::default();
         let mut hits = Box::pin(self.rank(scope, &query, &mut timings)).await?.chosen.passages;

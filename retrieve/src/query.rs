@@ -1,8 +1,9 @@
 //! What a caller asks for, checked and cleaned before anything is searched.
 
 use serde::{Deserialize, Serialize};
-use wellspring_store::Filter;
+use wellspring_models::Account;
 use wellspring_store::keyword::KeywordScoring;
+use wellspring_store::{Filter, TenantId};
 
 use crate::boost::{self, Boost};
 use crate::config::{
@@ -95,6 +96,9 @@ pub struct SearchRequest {
     /// Stage switches for this search only.
     #[serde(default)]
     pub overrides: Overrides,
+    /// Who pays for the paid models that it calls; the tenant as a whole if absent. Never read from a request's body.
+    #[serde(skip)]
+    pub account: Option<Account>,
 }
 
 fn default_k() -> usize {
@@ -112,6 +116,7 @@ impl SearchRequest {
             explain: false,
             neighbours: None,
             overrides: Overrides::default(),
+            account: None,
         }
     }
 }
@@ -190,12 +195,13 @@ pub(crate) struct Query {
     /// Whether a configured ranker runs.
     pub(crate) ranker: bool,
     pub(crate) rerank: Option<RerankConfig>,
+    pub(crate) account: Account,
 }
 
 impl Query {
     /// Checks the request against its limits and fills in the operator's settings; `Invalid` names the limit.
-    pub(crate) fn of(request: SearchRequest, config: &RetrieveConfig) -> Result<Self> {
-        let SearchRequest { query, k, mode, filter, explain, neighbours, overrides } = request;
+    pub(crate) fn of(request: SearchRequest, config: &RetrieveConfig, tenant: &TenantId) -> Result<Self> {
+        let SearchRequest { query, k, mode, filter, explain, neighbours, overrides, account } = request;
         within("k", k as u64, 1, MAX_K as u64)?;
         if query.len() > MAX_QUERY_BYTES {
             return Err(RetrieveError::new(
@@ -266,6 +272,7 @@ impl Query {
             refine,
             ranker: config.ranker.is_some() && overrides.ranker != Some(false),
             rerank: config.rerank.clone().filter(|_| overrides.rerank != Some(false)),
+            account: account.unwrap_or_else(|| Account::of_tenant(tenant.as_str())),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use roaring::RoaringTreemap;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use wellspring_models::TextKind;
+use wellspring_models::{Refusal, TextKind};
 use wellspring_store::keyword::{Correction, KeywordQuery};
 use wellspring_store::vector::VectorQuery;
 use wellspring_store::{ChunkKey, CollectionScope, Store};
@@ -274,7 +274,7 @@ impl<'a> Legs<'a> {
     }
 
     async fn embed(&self) -> Result<Vec<f32>> {
-        let embedder = self.models.embedder(self.store, self.scope).await?;
+        let embedder = self.models.embedder(self.store, self.scope, &self.query.account).await?;
         let embeddings = embedder.embed(TextKind::Query, &[&self.query.text]).await?;
         let Some(own) = embeddings.into_iter().next() else {
             return Err(RetrieveError::new(ErrorKind::Internal, "the embedder gave no vector for the query"));
@@ -402,8 +402,12 @@ impl<'a> Legs<'a> {
     }
 
     fn nothing_left(&mut self) -> RetrieveError {
-        let failed: Vec<RetrieveError> =
+        let mut failed: Vec<RetrieveError> =
             self.dense_failed.take().into_iter().chain(self.keyword_failed.take()).collect();
+        // What a budget refused is said as it is: the caller can't mend it by trying again soon.
+        if let Some(place) = failed.iter().position(|error| Refusal::within(error).is_some()) {
+            return failed.swap_remove(place);
+        }
         let kind = match failed.iter().all(|error| error.kind() == ErrorKind::Timeout) {
             true => ErrorKind::Timeout,
             false => ErrorKind::Unavailable,

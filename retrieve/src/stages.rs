@@ -38,7 +38,7 @@ impl Retriever {
         if !query.refine.is_on() {
             return None;
         }
-        let embedder = self.models.embedder(&self.store, scope).await;
+        let embedder = self.models.embedder(&self.store, scope, &query.account).await;
         refine(&query.refine, embedder, &self.tokens, &query.text, hits, timings).await
     }
 
@@ -56,9 +56,9 @@ impl Retriever {
         let read = settings.candidates.min(hits.len());
         let (head, tail) = hits.split_at_mut(read);
         let mut threshold = None;
-        let degraded = match self.registry.reranker(Some(&settings.model)).await {
+        let budget = Duration::from_millis(settings.budget_ms);
+        let degraded = match self.registry.reranker_for(Some(&settings.model), &query.account, budget).await {
             Ok(Some(reranker)) => {
-                let budget = Duration::from_millis(settings.budget_ms);
                 let failed = rerank(reranker.as_ref(), &query.text, head, budget).await;
                 threshold = settings.min_score.filter(|_| failed.is_none()).map(|least| (reranker, least));
                 failed

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use wellspring_models::TextKind;
 use wellspring_models::text::sentences;
+use wellspring_models::{Account, TextKind};
 use wellspring_store::keyword::KeywordQuery;
 use wellspring_store::{Catalog, ChunkKey, CollectionKey, CollectionScope, Store, StoredChunk};
 
@@ -191,7 +191,8 @@ async fn agreement(
     if keys.len() < FEWEST {
         return Ok(None);
     }
-    let embedder = models.embedder(store, scope).await?;
+    let account = Account::of_tenant(scope.tenant().as_str());
+    let embedder = models.embedder(store, scope, &account).await?;
     let asked = embedder.embed(TextKind::Query, &questions).await?;
     let among = keys.iter().map(|key| key.0 as u64).collect();
     let words = store.indexes.keyword(scope).await?;

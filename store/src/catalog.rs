@@ -11,6 +11,7 @@ use crate::document::{
     NewCollection, NewDocument, PageSpan, ProcessedDocument, Seq, StoredChunk, Version,
 };
 use crate::error::Result;
+use crate::feedback::FeedbackRows;
 use crate::filter::Filter;
 use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
 use crate::keyword::KeywordEntry;
@@ -18,6 +19,7 @@ use crate::names::{Bearer, NameHash};
 use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{CollectionScope, Scope, TenantId};
 use crate::vector::VectorEntry;
+use crate::webhooks::DeliveryRows;
 
 pub mod sqlite;
 
@@ -115,7 +117,7 @@ pub struct Purged {
 /// The transactional source of truth. Every method is one transaction, durable when it returns; none is partly applied.
 /// What a scope may not see is `NotFound`.
 #[async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: FeedbackRows + DeliveryRows + Send + Sync + 'static {
     // ---- collections -------------------------------------------------------------------------------------------
 
     /// Makes a collection; `Conflict` if the name is taken. The tenant's row is made with its first collection.
@@ -138,7 +140,7 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Accepts a document: document row (made if new), next version, and job, in one transaction. The same idempotency
     /// key with the same request returns the first result (keys are remembered for a week). `Conflict` if the id is that
-    /// of a document which the scope may not see.
+    /// of a document which the scope may not see; `Unauthorized` for an access list under which the scope would not see it.
     async fn accept(
         &self,
         scope: &CollectionScope,
@@ -174,6 +176,15 @@ pub trait Catalog: Send + Sync + 'static {
     /// Deletes a document, which may have been accepted only: when it returns no query sees it, its unfinished jobs are cancelled, and its removal from
     /// the indexes is in the change sequence.
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq>;
+
+    /// Replaces a document's access list, of the visible version and of those to come: in force for everything that is asked
+    /// after it returns. Chunks, vectors and indexes are not touched. `Unauthorized` for a list under which the scope would
+    /// not see the document any more.
+    async fn set_acl(&self, scope: &CollectionScope, id: &DocumentId, acl: Option<Vec<String>>)
+    -> Result<()>;
+    /// Deletes a document if this version of it is the visible one, like [`Catalog::delete_document`]; `Conflict` otherwise.
+    async fn delete_version(&self, scope: &CollectionScope, id: &DocumentId, version: Version)
+    -> Result<Seq>;
 
     // ---- the write path ----------------------------------------------------------------------------------------
 

@@ -318,7 +318,7 @@ pub struct NewChunk {
     pub section: Option<(usize, usize)>,
     /// Exactly what was embedded (title and heading path in front, by the chunker's settings).
     pub embedded_text: String,
-    /// BLAKE3 of `embedded_text`.
+    /// BLAKE3 of what decides the vector: of `embedded_text`, and of the text it was read in where that has a say.
     pub content_hash: ContentHash,
     /// Tokens of `embedded_text`.
     pub tokens: u32,

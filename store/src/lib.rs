@@ -3,28 +3,40 @@
 //! The catalog is the truth: it keeps text, metadata and vectors. The vector and keyword indexes are derived from it
 //! and can be lost, corrupted or replaced; `sync` brings them up to the catalog's change sequence.
 
+pub mod accounts;
+pub mod audit;
 pub mod blobs;
 pub mod catalog;
 pub mod clock;
+pub mod conversations;
 pub mod document;
 pub mod error;
 pub mod fault;
+pub mod feedback;
 pub mod filter;
 pub mod folder;
 pub mod jobs;
 pub mod keyword;
+pub mod ledger;
 pub mod names;
 pub mod queries;
+pub mod replies;
+pub mod runs;
 pub mod scope;
 pub mod sync;
 pub mod vector;
 pub mod verify;
+pub mod webhooks;
 
+pub use accounts::Accounts;
+pub use audit::AuditLog;
 pub use blobs::Blobs;
 pub use catalog::Catalog;
 pub use document::*;
 pub use error::{ErrorKind, Result, StoreError};
 pub use filter::Filter;
+pub use ledger::Ledger;
+pub use replies::Replies;
 pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 
 use std::path::PathBuf;
@@ -34,7 +46,9 @@ use blobs::LocalBlobs;
 use catalog::Purged;
 use catalog::sqlite::SqliteCatalog;
 use clock::{Clock, SystemClock};
+use conversations::Conversations;
 use folder::DataFolder;
+use runs::Runs;
 use sync::{Indexes, SyncConfig};
 
 /// How a store is opened.
@@ -67,10 +81,22 @@ impl StoreConfig {
 pub struct Store {
     /// The truth.
     pub catalog: Arc<dyn Catalog>,
+    /// Keys and quotas.
+    pub accounts: Arc<dyn Accounts>,
+    /// What was done.
+    pub audit: Arc<dyn AuditLog>,
+    /// What was asked and answered in turn.
+    pub conversations: Arc<dyn Conversations>,
+    /// Runs of an agent that wait for a person.
+    pub runs: Arc<dyn Runs>,
     /// The original bytes.
     pub blobs: Arc<dyn Blobs>,
     /// What is derived from the catalog.
     pub indexes: Arc<Indexes>,
+    /// What calls of paid models cost.
+    pub ledger: Arc<dyn Ledger>,
+    /// Replies kept to be given again.
+    pub replies: Arc<dyn Replies>,
     home: Home,
 }
 
@@ -105,12 +131,29 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
-        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let open = catalog.settle_open().await?;
+        if open > 0 {
+            tracing::warn!(
+                calls = open,
+                "calls that an earlier process left open are charged at their worst case"
+            );
+        }
+        let catalog = Arc::new(catalog);
+        let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (conversations, runs) = talk(&catalog);
+        let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
         Ok(Self {
             catalog,
+            accounts,
+            audit,
+            conversations,
+            runs,
             blobs: Arc::new(blobs),
             indexes: Arc::new(indexes),
+            ledger,
+            replies,
             home: Home::Folder(Arc::new(folder)),
         })
     }
@@ -135,10 +178,15 @@ impl Store {
             Ok((folder, blobs))
         })
         .await?;
-        let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let catalog = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
+        let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
+        let (conversations, runs) = talk(&catalog);
+        let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
         let home = Home::Temporary { _blobs: Arc::new(folder) };
-        Ok(Self { catalog, blobs: Arc::new(blobs), indexes: Arc::new(indexes), home })
+        let (blobs, indexes) = (Arc::new(blobs), Arc::new(indexes));
+        Ok(Self { catalog, accounts, audit, blobs, conversations, runs, indexes, ledger, replies, home })
     }
 
     /// The locked data folder; `None` for a store in memory.
@@ -167,6 +215,11 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         self.indexes.close().await
     }
+}
+
+/// The catalog's file keeps conversations and runs, too.
+fn talk(catalog: &Arc<SqliteCatalog>) -> (Arc<dyn Conversations>, Arc<dyn Runs>) {
+    (Arc::clone(catalog) as _, Arc::clone(catalog) as _)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

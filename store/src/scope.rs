@@ -80,6 +80,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// A tenant's documents as far as `access` and `collections` go.
+    pub fn new(tenant: TenantId, access: Access, collections: Collections) -> Self {
+        Self { tenant, access, collections }
+    }
+
     /// Everything of one tenant.
     pub fn administrator(tenant: TenantId) -> Self {
         Self { tenant, access: Access::Everything, collections: Collections::All }

@@ -10,12 +10,13 @@ use crate::ground::Claim;
 use crate::prompt;
 use crate::recheck::{Rechecked, recheck};
 use crate::reply::{Answer, Citation, Decision, NumberedPassage};
+use crate::structured;
 
 /// What a refusal says in place of an answer.
 const REFUSAL: &str = "The documents do not answer this question.";
 
 impl Run {
-    pub(super) async fn finish(&mut self, start: Instant, passages: Vec<Passage>) -> Result<Answer> {
+    pub(crate) async fn finish(&mut self, start: Instant, passages: Vec<Passage>) -> Result<Answer> {
         let claims = std::mem::take(&mut self.claims);
         let passages = self.recheck(claims, passages).await?;
         if self.claims.iter().all(|claim| claim.citations.is_empty()) {
@@ -26,7 +27,7 @@ impl Run {
         Ok(self.assemble(start, text.trim_start().to_owned(), passages, None))
     }
 
-    pub(super) async fn refuse(
+    pub(crate) async fn refuse(
         &mut self,
         start: Instant,
         passages: Vec<Passage>,
@@ -73,7 +74,8 @@ impl Run {
     ) -> Answer {
         self.timings.0.remove("total");
         self.timings.add("total", start);
-        let citations = match refused {
+        structured::settle(&mut self.details, &self.claims, refused.as_deref());
+        let citations: Vec<Citation> = match refused {
             Some(_) => Vec::new(),
             None => self.claims.iter().flat_map(|claim| claim.citations.clone()).collect(),
         };
@@ -98,11 +100,13 @@ impl Run {
             complete: self.complete,
             passages,
             usage: self.usage,
-            prompt: self.model.as_ref().map(|_| prompt::version()),
+            spending: self.account.statement(),
+            prompt: self.model.as_ref().map(|_| self.details.prompt.take().unwrap_or_else(prompt::version)),
             model: self.model.clone(),
             warnings: std::mem::take(&mut self.warnings),
             degraded: std::mem::take(&mut self.degraded),
             timings: std::mem::take(&mut self.timings),
+            details: std::mem::take(&mut self.details),
         }
     }
 }

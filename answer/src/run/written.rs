@@ -12,6 +12,7 @@ use crate::config::AnswerConfig;
 use crate::error::Result;
 use crate::extractive::Placed;
 use crate::generate::Generation;
+use crate::ground::budget::Budget;
 use crate::ground::{Checked, Grounds};
 use crate::prompt::{self, NO_ANSWER};
 use crate::reading::Reading;
@@ -28,9 +29,6 @@ impl Run {
         reading: Reading,
     ) -> Result<Written> {
         let config = Arc::clone(&self.answerer.config);
-        if let Some(error) = &checking.failure {
-            self.words_alone(error);
-        }
         let passages: Vec<(usize, &Passage)> =
             usable.iter().map(|(place, passage)| (*place, passage)).collect();
         let budget = config.prompt_tokens.min(room(model.as_ref(), &config));
@@ -41,11 +39,13 @@ impl Run {
         }
         let shown: Vec<(usize, &Passage)> =
             passages.into_iter().filter(|(place, _)| fitting.contains(place)).collect();
+        let model = self.remembered(model, question, &shown);
         let error = match self.generate(model.as_ref(), question, &shown, checking).await {
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
-        if !config.fall_back || !self.claims.is_empty() {
+        // A refused budget is said: quotes in place of what was asked for would hide it.
+        if !config.fall_back || !self.claims.is_empty() || error.refusal().is_some() {
             return Err(error.into());
         }
         let reason =
@@ -66,21 +66,11 @@ impl Run {
         checking: Checking,
     ) -> Result<Written, ModelError> {
         let config = Arc::clone(&self.answerer.config);
-        let request = ChatRequest {
-            messages: prompt::build(question, passages, &uuid::Uuid::new_v4().simple().to_string()),
-            max_tokens: config.max_tokens,
-            temperature: config.temperature,
-            seed: config.seed,
-            stop: Vec::new(),
-        };
+        let request = asked(&config, question, passages, &uuid::Uuid::new_v4().simple().to_string());
         let budget = Duration::from_millis(config.generation_deadline_ms);
         let time = Arc::clone(&self.budget);
         let mut generation = Generation::start(model, &request, self.streamed, budget).await?;
-        let (grounds, failure) =
-            Grounds::new(checking.checker, &time, passages, config.min_support, config.unsupported).await?;
-        if let Some(error) = failure {
-            self.words_alone(&error);
-        }
+        let grounds = self.grounds(checking, &time, passages).await?;
         let mut claims = Claims::default();
         let mut written = String::new();
         let (finish, usage) = loop {
@@ -91,6 +81,8 @@ impl Run {
                         self.take_checked(&grounds, &sentence).await?;
                     }
                 }
+                // Nothing can be called from an answer.
+                ChatEvent::Call(_) => {}
                 ChatEvent::Done { finish, usage, served_by } => {
                     self.model = Some(served_by);
                     break (finish, usage);
@@ -123,6 +115,22 @@ impl Run {
         Ok(Written::Text)
     }
 
+    /// What sentences are checked against; the answer tells where words alone must do.
+    pub(crate) async fn grounds<'a>(
+        &mut self,
+        checking: Checking,
+        time: &'a Budget,
+        passages: &[(usize, &'a Passage)],
+    ) -> Result<Grounds<'a>, ModelError> {
+        let config = Arc::clone(&self.answerer.config);
+        let (grounds, failure) =
+            Grounds::new(checking.checker, time, passages, config.min_support, config.unsupported).await?;
+        if let Some(error) = checking.failure.or(failure) {
+            self.words_alone(&error);
+        }
+        Ok(grounds)
+    }
+
     fn words_alone(&mut self, error: &ModelError) {
         tracing::warn!(error = error as &dyn std::error::Error, "claims are checked by their words alone");
         let reason = format!("claims were compared by their words alone: {error}");
@@ -133,7 +141,14 @@ impl Run {
         if says_no_answer(sentence) {
             return Ok(());
         }
-        let Checked { claim, decision, warnings } = grounds.check(sentence).await?;
+        let checked = grounds.check(sentence).await?;
+        self.take_decided(checked).await;
+        Ok(())
+    }
+
+    /// Takes a checked sentence in, or leaves it out, as was decided.
+    pub(crate) async fn take_decided(&mut self, checked: Checked) {
+        let Checked { claim, decision, warnings } = checked;
         for warning in warnings {
             self.warn(warning).await;
         }
@@ -142,7 +157,22 @@ impl Run {
             (Some(claim), Decision::Kept | Decision::Marked) => self.take(claim).await,
             (None, _) => {}
         }
-        Ok(())
+    }
+}
+
+/// What the model is asked. `fence` is new for every request.
+pub(crate) fn asked(
+    config: &AnswerConfig,
+    question: &str,
+    passages: &[(usize, &Passage)],
+    fence: &str,
+) -> ChatRequest {
+    ChatRequest {
+        messages: prompt::build(question, passages, fence),
+        max_tokens: config.max_tokens,
+        temperature: config.temperature,
+        seed: config.seed,
+        ..ChatRequest::default()
     }
 }
 
@@ -153,6 +183,6 @@ fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
 }
 
 /// Whether a text is only the agreed word for "not in the passages".
-fn says_no_answer(text: &str) -> bool {
+pub(crate) fn says_no_answer(text: &str) -> bool {
     text.trim().trim_matches(|c: char| matches!(c, '.' | '`' | '*' | '"' | '\'')) == NO_ANSWER
 }

@@ -174,7 +174,7 @@ async fn the_answer_keeps_its_shape() {
     };
     assert_eq!(
         fields(&json),
-        "abstained answer citations claims complete confidence conflicts degraded model passages prompt reason short_answer timings usage warnings"
+        "abstained answer citations claims complete confidence conflicts degraded model passages prompt reason short_answer spending timings usage warnings"
     );
     assert_eq!(
         fields(&json["citations"][0]),

@@ -67,7 +67,7 @@ fn text(events: &[AnswerEvent]) -> String {
 async fn a_supported_answer_is_cited_with_exact_spans() {
     let world = world().await;
     let (l, t) = (number(&world, "leave").await, number(&world, "travel").await);
-    let usage = Usage { input_tokens: 100, output_tokens: 20 };
+    let usage = Usage { input_tokens: 100, output_tokens: 20, ..Usage::default() };
     let reply = format!(
         "There are thirty days of paid leave a year [{l}]. Travel costs are paid back in two weeks. [{t}]"
     );
@@ -152,7 +152,8 @@ async fn a_document_cannot_give_orders_or_close_its_fence() {
     let user = &request.messages[1].content;
     let fence = user.split("<passage-").nth(1).unwrap().split(' ').next().unwrap();
     assert_eq!(fence.len(), 32);
-    assert!(request.messages[0].content.contains(&format!("</passage-{fence}>")));
+    assert!(user.starts_with(&format!("Mark: {fence}\n")));
+    assert!(!request.messages[0].content.contains(fence), "the instructions are the same for every request");
     assert_eq!(user.matches("</passage").count(), 1, "{user}");
     assert!(user.contains("&lt;/passage>&lt;/passage-0>"), "{user}");
     let opening = user.lines().find(|line| line.starts_with("<passage-")).unwrap();
@@ -257,7 +258,7 @@ async fn a_generation_at_its_token_limit_is_not_complete() {
 #[tokio::test]
 async fn events_come_in_order_and_the_text_is_that_of_the_answer() {
     let world = world().await;
-    let usage = Usage { input_tokens: 1, output_tokens: 2 };
+    let usage = Usage { input_tokens: 1, output_tokens: 2, ..Usage::default() };
     let reply = "Everyone has thirty days of paid leave. Submarines are yellow. Travel costs are paid back in two weeks.";
     let events = stream(&world, Script::reply(reply).using(usage)).await;
     assert_eq!(

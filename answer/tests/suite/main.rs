@@ -15,4 +15,5 @@ mod injection;
 mod squad;
 #[path = "../../../retrieve/tests/suite/support/mod.rs"]
 mod support;
+mod talk;
 mod trial;

@@ -1,11 +1,11 @@
-//! `wellspring chunks`: show how a file would be cut, without storing or embedding anything.
+//! `wellspring chunks`: show how a file would be cut, without storing anything.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use wellspring_ingest::preview::PreviewChunk;
-use wellspring_ingest::{ChunkConfig, Chunker, Preview};
+use wellspring_ingest::{ChunkConfig, Chunker, CollectionSettings, Preview};
 use wellspring_models::registry::Registry;
 
 use crate::app;
@@ -56,13 +56,20 @@ impl Show {
         let registry = Registry::new(config.models.clone())?;
         let model = self.model.unwrap_or_else(|| config.models.default_embedder.clone());
         let embedder = registry.embedder(&model).await?;
+        CollectionSettings { chunk: chunk.clone() }.suits(embedder.as_ref())?;
         let chunker = Chunker::new(chunk, embedder.counter(), embedder.info().max_tokens)?;
         let sandbox = app::sandbox(&config, &registry)?;
         let bytes = fs_err::read(&self.file)?;
         let source = self.file.to_string_lossy();
-        let preview =
-            wellspring_ingest::preview(&sandbox, &chunker, bytes.into(), &source, self.title.as_deref())
-                .await?;
+        let preview = wellspring_ingest::preview(
+            &sandbox,
+            &chunker,
+            &embedder,
+            bytes.into(),
+            &source,
+            self.title.as_deref(),
+        )
+        .await?;
         let printer = Printer { json: self.json };
         printer.document(&preview)?;
         summary(printer, &preview)?;
@@ -116,9 +123,10 @@ fn summary(printer: Printer, preview: &Preview) -> anyhow::Result<()> {
 fn line(printer: Printer, chunk: &PreviewChunk, brief: bool) -> std::io::Result<()> {
     let page = chunk.page.map(|page| format!(", page {page}")).unwrap_or_default();
     let overlap = if chunk.overlap > 0 { format!(", {} repeated", chunk.overlap) } else { String::new() };
+    let read_in = chunk.read_in.map(|(start, end)| format!(", read in {start}-{end}")).unwrap_or_default();
     let gap = if brief { "" } else { "\n" };
     printer.line(format_args!(
-        "{gap}\u{1b}[1;36m#{}\u{1b}[0m bytes {}-{}{overlap}, {} tokens{page}  \u{1b}[2m{}\u{1b}[0m",
+        "{gap}\u{1b}[1;36m#{}\u{1b}[0m bytes {}-{}{overlap}, {} tokens{read_in}{page}  \u{1b}[2m{}\u{1b}[0m",
         chunk.ordinal,
         chunk.start,
         chunk.end,

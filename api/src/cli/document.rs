@@ -1,11 +1,11 @@
-//! `wellspring document`: list, show and delete documents.
+//! `wellspring document`: list, show and delete documents, and change who may see them.
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use wellspring_store::{DocumentId, Filter};
 
-use super::InCollection;
+use super::{InCollection, audit};
 use crate::app::App;
 use crate::output::{Outcome, Printer, note};
 
@@ -25,6 +25,22 @@ pub(crate) enum Document {
     },
     /// Show a document: what is known about it, its text, or its chunks
     Show(Show),
+    /// Show or change who may see a document; in force at once
+    Acl {
+        #[command(flatten)]
+        collection: InCollection,
+        /// Its id
+        id: String,
+        /// These principals only, such as `user:ada` and `group:ops`
+        #[arg(long, value_name = "PRINCIPAL", value_delimiter = ',', conflicts_with = "everybody")]
+        set: Option<Vec<String>>,
+        /// Everybody of the tenant
+        #[arg(long)]
+        everybody: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Delete a document
     Delete {
         #[command(flatten)]
@@ -84,12 +100,25 @@ impl Document {
                 }
             }
             Self::Show(show) => show.run(&app).await,
+            Self::Acl { collection, id, set, everybody, json } => {
+                let scope = collection.open(&app).await?;
+                let id = DocumentId::new(id)?;
+                if everybody || set.is_some() {
+                    app.store.catalog.set_acl(&scope, &id, set).await?;
+                    audit::record(&app, "setAccessList", Some(scope.name()), id.as_str()).await?;
+                }
+                let acl = app.store.catalog.document(&scope, &id).await?.acl;
+                Printer { json }.document(&json!({ "acl": acl }))?;
+                Printer { json }.line(acl.map_or_else(|| "everybody".to_owned(), |acl| acl.join("\n")))?;
+                Ok(Outcome::Good)
+            }
             Self::Delete { collection, id, yes } => {
                 let scope = collection.open(&app).await?;
                 if !yes {
                     bail!("deleting a document can't be undone; say --yes to do it");
                 }
                 app.store.catalog.delete_document(&scope, &DocumentId::new(id.as_str())?).await?;
+                audit::record(&app, "deleteDocument", Some(scope.name()), &id).await?;
                 app.ingestor.maintain().await?;
                 note(format_args!("deleted {id}"));
                 Ok(Outcome::Good)

@@ -1,8 +1,11 @@
 //! `wellspring ingest`: files and folders into a collection, with a report line per file.
 
+mod watch;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Args;
 use futures::StreamExt;
 use serde_json::json;
@@ -12,6 +15,10 @@ use wellspring_store::CollectionName;
 use super::{InCollection, local_scope};
 use crate::app::App;
 use crate::output::{Outcome, Printer, note};
+use watch::Watch;
+
+/// Looking more often would only keep the disk busy.
+const LEAST_INTERVAL: f64 = 0.05;
 
 /// Read files and folders into a collection; returns when they are searchable
 #[derive(Debug, Args)]
@@ -21,6 +28,15 @@ pub(crate) struct Ingest {
     /// Print one JSON record per file, then a summary
     #[arg(long)]
     json: bool,
+    /// Say what would be read, cut and embedded and what that costs; nothing is stored and no model is called
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on following the folders: what changes is read again, what disappears is deleted
+    #[arg(long)]
+    watch: bool,
+    /// Seconds between two looks, at least 0.05
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, requires = "watch")]
+    interval: f64,
     /// Files and folders; a folder honours .gitignore
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -31,7 +47,14 @@ impl Ingest {
     pub(crate) async fn run(self, app: App) -> anyhow::Result<Outcome> {
         let printer = Printer { json: self.json };
         let name = CollectionName::new(self.collection.collection)?;
+        if self.dry_run {
+            return super::forecast::run(app, &name, self.paths, printer).await;
+        }
         let collection = app.ensure_collection(&local_scope(), &name).await?;
+        let watch = match self.watch {
+            true => Some(Watch::new(app.clone(), collection.clone(), self.paths.clone(), printer).await?),
+            false => None,
+        };
         let workers = app.ingestor.start(app.config.ingest.workers);
         let started = Instant::now();
         let bar = printer.progress(None, "files");
@@ -54,9 +77,19 @@ impl Ingest {
                 "nothing was learned from the documents"
             );
         }
+        if let Some(watch) = watch {
+            printer.record(&json!({ "watching": true }))?;
+            note(format_args!("watching; stop with an interrupt (Ctrl-C)"));
+            let interval = Duration::try_from_secs_f64(self.interval.max(LEAST_INTERVAL))
+                .context("`--interval` is no number of seconds")?;
+            Box::pin(watch.run(interval, super::serve::stop_signal())).await?;
+        }
         workers.shutdown(Duration::from_secs(10)).await;
         app.close().await?;
         printer.record(&json!({ "summary": summary, "seconds": started.elapsed().as_secs_f64() }))?;
+        if let (Some(cost), Some(currency), false) = (summary.cost, &summary.currency, self.json) {
+            note(format_args!("embedding cost {cost} {currency}"));
+        }
         if !self.json {
             note(sum(&summary, name.as_str(), started.elapsed()));
         }

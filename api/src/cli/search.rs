@@ -1,12 +1,14 @@
 //! `wellspring search`: passages for a query.
 
 use clap::{Args, ValueEnum};
-use wellspring_retrieve::{Explain, Fusion, HitExplain, Mode, Normalization, SearchRequest, Timings};
+use wellspring_retrieve::{Mode, SearchRequest};
 use wellspring_store::Filter;
 
 use super::InCollection;
 use crate::app::App;
 use crate::output::{Outcome, Printer, note};
+
+mod explain;
 
 /// Find passages
 #[derive(Debug, Args)]
@@ -73,6 +75,7 @@ impl Search {
         if let Some(meant) = &response.did_you_mean {
             note(format_args!("did you mean: {meant}"));
         }
+        let best = explain::Best::of(&response.hits);
         for (rank, hit) in response.hits.iter().enumerate() {
             let page = hit.page.map(|page| format!(", page {page}")).unwrap_or_default();
             let title = hit.title.as_deref().unwrap_or(&hit.source);
@@ -83,14 +86,14 @@ impl Search {
             ))?;
             printer.line(format_args!("   {}", excerpt(&hit.text, 300)))?;
             if let Some(explain) = &hit.explain {
-                for line in explain_hit(explain) {
+                for line in explain::hit(explain, &best) {
                     printer.line(format_args!("   \u{1b}[36m{line}\u{1b}[0m"))?;
                 }
             }
             printer.line("")?;
         }
         if let Some(explain) = &response.explain {
-            for line in explain_search(explain, &response.timings) {
+            for line in explain::search(explain, &response.timings) {
                 printer.line(format_args!("\u{1b}[36m{line}\u{1b}[0m"))?;
             }
         }
@@ -100,91 +103,6 @@ impl Search {
         }
         Ok(Outcome::Good)
     }
-}
-
-/// Where a hit came from.
-fn explain_hit(explain: &HitExplain) -> Vec<String> {
-    let mut lines = vec![format!("fused rank {} with {:.4}", explain.fused_rank, explain.fused)];
-    for (name, leg) in [("dense", &explain.dense), ("keyword", &explain.keyword)] {
-        let Some(leg) = leg else { continue };
-        let rank = leg.rank.map_or_else(|| "not listed".to_owned(), |rank| format!("rank {rank}"));
-        let score = leg.score.map(|score| format!(", score {score:.4}")).unwrap_or_default();
-        let normalized = leg.normalized.map(|n| format!(", normalised {n:+.3}")).unwrap_or_default();
-        lines.push(format!("{name:<8} {rank}{score}{normalized}"));
-    }
-    for (name, value) in [("late", explain.late), ("nearness", explain.proximity)] {
-        if let Some(value) = value {
-            lines.push(format!("{name:<8} {value:.4}"));
-        }
-    }
-    for link in &explain.links {
-        let from = link.from.as_ref().map_or("the query", |chunk| chunk.0.as_str());
-        let joined = if link.joined { ", not listed otherwise" } else { "" };
-        lines.push(format!("link     {:+.4} from {from} through \"{}\"{joined}", link.added, link.name));
-    }
-    for boost in &explain.boosts {
-        lines.push(format!(
-            "boost    {:+.4} by {} ({:.2} of its weight)",
-            boost.added, boost.field, boost.share
-        ));
-    }
-    if let Some(score) = explain.rerank {
-        let relevance =
-            explain.relevance.map(|relevance| format!(", relevance {relevance:.3}")).unwrap_or_default();
-        lines.push(format!("rerank   {score:.4}{relevance}"));
-    }
-    lines
-}
-
-/// How the legs were fused, in words.
-fn fusion(fusion: Fusion) -> String {
-    match fusion {
-        Fusion::Convex { weight, normalization } => {
-            let scores = match normalization {
-                Normalization::ZScore => "z-scores",
-                Normalization::MinMax => "min-max scores",
-                Normalization::TheoreticalMinMax => "theoretical min-max scores",
-                Normalization::Distribution => "distribution-based scores",
-            };
-            format!("{scores} with dense weight {weight:.2}")
-        }
-        Fusion::Rrf { k, weight } => format!("reciprocal ranks with k {k} and dense weight {weight:.2}"),
-    }
-}
-
-/// How the search went.
-fn explain_search(explain: &Explain, timings: &Timings) -> Vec<String> {
-    let candidates =
-        explain.candidates.map_or_else(|| "all chunks".to_owned(), |n| format!("{n} chunks pass"));
-    let mut lines = vec![format!(
-        "{} search, {}, depth {} in {} rounds, {candidates}, {} fused",
-        explain.mode,
-        fusion(explain.fusion),
-        explain.depth,
-        explain.rounds,
-        explain.fused
-    )];
-    if let Some(trust) = explain.trust {
-        lines.push(format!("the collection's own documents gave the vectors {trust:.2} of their weight"));
-    }
-    if let Some(index) = &explain.vector_index {
-        lines.push(format!("vector index {} ({}): {}", index.engine, index.quantization, index.reason));
-    }
-    for one in &explain.expanded {
-        lines.push(format!("{:<8} weight {:.2}: {}", one.by, one.weight, excerpt(&one.text, 200)));
-    }
-    for leg in &explain.legs {
-        lines.push(format!(
-            "{:<8} {} hits, mean {:.4}, deviation {:.4}",
-            leg.leg, leg.hits, leg.mean, leg.deviation
-        ));
-    }
-    for (reason, count) in &explain.dropped {
-        lines.push(format!("left out {count}: {reason}"));
-    }
-    let times: Vec<String> = timings.0.iter().map(|(stage, ms)| format!("{stage} {ms:.1}")).collect();
-    lines.push(format!("ms: {}", times.join(", ")));
-    lines
 }
 
 /// At most `limit` characters on one line.

@@ -1,18 +1,20 @@
 //! `wellspring serve`: the HTTP interface and the workers, until asked to stop.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 
 use crate::app::App;
+use crate::auth::Authenticator;
 use crate::http;
 use crate::output::Outcome;
 
 /// Serve the HTTP interface and work off jobs
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Loopback address and port; port 0 takes a free one [default: the configured one, 127.0.0.1:8080]
+    /// Address and port, a loopback one without authentication; port 0 takes a free one [default: the configured one, 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 }
@@ -21,17 +23,24 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM, then finishes or hands back what is in flight.
     pub(crate) async fn run(self, app: App) -> anyhow::Result<Outcome> {
         let address = self.listen.unwrap_or_else(|| app.config.server.listen.clone());
-        let listener = http::bind(&address).await?;
+        let authenticator = Authenticator::new(&app.config.auth, Arc::clone(&app.store.accounts)).await?;
+        let listener = http::bind(&address, authenticator.is_on()).await?;
         let bound = listener.local_addr().context("the address that was bound is unknown")?;
-        // The one line on stdout: programs that start a server on a free port read the address here.
+        // The first line on stdout: programs that start a server on a free port read the address here.
         writeln!(std::io::stdout().lock(), "listening on http://{bound}/")?;
-        http::serve(app, listener, stop_signal()).await?;
+        if authenticator.is_on()
+            && let Some(token) = authenticator.first_key().await?
+        {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "first key, an operator's, shown this once: {token}")?;
+        }
+        http::serve(app, authenticator, listener, stop_signal()).await?;
         Ok(Outcome::Good)
     }
 }
 
 /// Resolves on SIGINT or SIGTERM.
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = tokio::signal::ctrl_c();
     match signal(SignalKind::terminate()) {

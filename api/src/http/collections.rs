@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use wellspring_store::{CollectionName, CollectionScope, Scope};
 
 use super::Shared;
+use super::authorise::About;
 use super::caller::Caller;
 use super::extract::{ProblemJson, ProblemPath};
 use super::schema::{Collection, CollectionDetail, CollectionList};
@@ -63,6 +64,7 @@ pub(super) async fn create(
     let name = CollectionName::new(name)?;
     let collection = server.app.create_collection(&scope, &name, model).await?;
     let mut response = (StatusCode::CREATED, Json(collection)).into_response();
+    response.extensions_mut().insert(About(name.as_str().to_owned()));
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/collections/{name}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -12,6 +12,7 @@ use wellspring_store::{CollectionScope, DocumentId, Filter, Scope};
 use super::Shared;
 use super::caller::Caller;
 use super::collections::{Deleted, find};
+use super::etag;
 use super::extract::{ProblemPath, ProblemQuery};
 use super::schema::{ChunkList, Document, DocumentList, DocumentText};
 use crate::problem::Problem;
@@ -76,15 +77,18 @@ pub(super) async fn list(
 
 /// Show a document
 ///
-/// What is known about its visible version.
+/// What is known about its visible version. The `ETag` names that version; with it in `If-None-Match` the answer is 304
+/// while it is the visible one.
 #[utoipa::path(
     get, path = "/v1/collections/{collection}/documents/{id}", operation_id = "getDocument", tag = "documents",
     params(
         ("collection" = String, Path, description = "The collection's name", example = "default"),
         ("id" = String, Path, description = "The document's id, percent-encoded", example = "handbook/welcome.md"),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags of versions that the client has"),
     ),
     responses(
-        (status = 200, description = "The document", body = Document),
+        (status = 200, description = "The document", body = Document, headers(("ETag" = String, description = "Names the version"))),
+        (status = 304, description = "It is one that the client has"),
         (status = 404, description = "No such document, or not visible yet", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -92,9 +96,15 @@ pub(super) async fn show(
     State(server): State<Shared>,
     Caller(scope): Caller,
     ProblemPath(names): ProblemPath<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (scope, id) = place(&server, &scope, names).await?;
-    Ok(Json(server.app.store.catalog.document(&scope, &id).await?).into_response())
+    let document = server.app.store.catalog.document(&scope, &id).await?;
+    let tag = etag::of(&document);
+    Ok(match etag::not_modified(&headers, &tag) {
+        Some(response) => response,
+        None => etag::with(Json(document).into_response(), &tag),
+    })
 }
 
 /// Read a document's text
@@ -164,7 +174,7 @@ pub(super) async fn chunks(
         ("id" = String, Path, description = "The document's id, percent-encoded", example = "handbook/welcome.md"),
     ),
     responses(
-        (status = 200, description = "The bytes", content_type = "application/octet-stream"),
+        (status = 200, description = "The bytes, as what they were read", content_type = "*/*"),
         (status = 404, description = "No such document, or not visible yet", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -207,15 +217,18 @@ fn attachment(source: &str) -> String {
 
 /// Delete a document
 ///
-/// From the moment this returns no search, answer, count or citation holds it; its bytes leave the disk later.
+/// From the moment this returns no search, answer, count or citation holds it; its bytes leave the disk later. With
+/// `If-Match` only the version that it names is deleted.
 #[utoipa::path(
     delete, path = "/v1/collections/{collection}/documents/{id}", operation_id = "deleteDocument", tag = "documents",
     params(
         ("collection" = String, Path, description = "The collection's name", example = "default"),
         ("id" = String, Path, description = "The document's id, percent-encoded", example = "handbook/welcome.md"),
+        ("If-Match" = Option<String>, Header, description = "The entity tag of the version that may be deleted"),
     ),
     responses(
         (status = 200, description = "Gone", body = Deleted),
+        (status = 412, description = "Another version is visible", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such document", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -223,9 +236,22 @@ pub(super) async fn delete(
     State(server): State<Shared>,
     Caller(scope): Caller,
     ProblemPath(names): ProblemPath<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Json<Deleted>, Problem> {
     let (scope, id) = place(&server, &scope, names).await?;
-    let seq = server.app.ingestor.delete(&scope, &id).await?;
+    if !headers.contains_key(header::IF_MATCH) {
+        let seq = server.app.ingestor.delete(&scope, &id).await?;
+        return Ok(Json(Deleted { deleted: true, seq: Some(seq.0) }));
+    }
+    let document = server.app.store.catalog.document(&scope, &id).await?;
+    let tag = etag::of(&document);
+    etag::precondition(&headers, &tag)?;
+    let deleted = server.app.ingestor.delete_version(&scope, &id, document.version).await;
+    let seq = deleted.map_err(|error| match error.kind() {
+        // A newer version was published since we looked.
+        wellspring_ingest::ErrorKind::Conflict => etag::changed("another version"),
+        _ => error.into(),
+    })?;
     Ok(Json(Deleted { deleted: true, seq: Some(seq.0) }))
 }
 

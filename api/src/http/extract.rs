@@ -78,6 +78,17 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// Reads a value that was parsed before, as [`parse`] does.
+pub(super) fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    if value.is_array() {
+        return Err(Problem::new(Code::Invalid, "the body is a JSON array where an object is wanted").at("."));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        wrong(path, error.inner())
+    })
+}
+
 fn wrong(path: String, error: &serde_json::Error) -> Problem {
     match error.classify() {
         serde_json::error::Category::Data => {

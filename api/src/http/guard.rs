@@ -19,12 +19,19 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Hosts {
     port: u16,
     further: Vec<String>,
+    any: bool,
 }
 
 impl Hosts {
     /// Loopback names with `port`, and `further` as they are written in `Host`.
     pub(crate) fn new(port: u16, further: &[String]) -> Self {
-        Self { port, further: further.iter().map(|name| name.to_ascii_lowercase()).collect() }
+        Self { port, further: further.iter().map(|name| name.to_ascii_lowercase()).collect(), any: false }
+    }
+
+    /// For a server that asks who calls: no browser adds a key on its own, so it may be addressed by any name. Writes of
+    /// pages of other origins are refused all the same.
+    pub(crate) fn with_any_name(self) -> Self {
+        Self { any: true, ..self }
     }
 
     /// Whether a `Host` header's value, or an origin's part after `://`, is one of ours.
@@ -43,11 +50,11 @@ impl Hosts {
         port == self.port && !host.contains('@') && is_loopback_name(authority.host())
     }
 
-    fn permits_origin(&self, origin: &str) -> bool {
-        origin
-            .strip_prefix("http://")
-            .or_else(|| origin.strip_prefix("https://"))
-            .is_some_and(|authority| self.permits(authority))
+    fn permits_origin(&self, origin: &str, host: &str) -> bool {
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        authority.is_some_and(|authority| {
+            self.permits(authority) || (self.any && authority.eq_ignore_ascii_case(host))
+        })
     }
 }
 
@@ -56,14 +63,14 @@ fn is_loopback_name(host: &str) -> bool {
     bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Refuses to listen where other machines can reach the port: nothing would ask them who they are.
-pub(crate) fn check_address(address: SocketAddr) -> anyhow::Result<()> {
-    if address.ip().to_canonical().is_loopback() {
+/// Refuses to listen where other machines can reach the port if nothing would ask them who they are.
+pub(crate) fn check_address(address: SocketAddr, authentication: bool) -> anyhow::Result<()> {
+    if authentication || address.ip().to_canonical().is_loopback() {
         return Ok(());
     }
     anyhow::bail!(
-        "{address} can be reached from other machines, and this version has no authentication: listen on a loopback \
-         address such as 127.0.0.1:{} and put a proxy that authenticates in front of it",
+        "{address} can be reached from other machines, and there is no authentication: set `auth.mode = \"keys\"` \
+         (WELLSPRING__AUTH__MODE=keys), or listen on a loopback address such as 127.0.0.1:{}",
         address.port()
     )
 }
@@ -82,7 +89,9 @@ pub(crate) fn refusal(hosts: &Hosts, request: &Request) -> Option<Problem> {
         return Some(Problem::new(Code::BadRequest, "the request needs exactly one `Host` header"));
     };
     let target = request.uri().authority().map(Authority::as_str);
-    if let Some(stranger) = std::iter::once(host).chain(target).find(|name| !hosts.permits(name)) {
+    if let Some(stranger) =
+        std::iter::once(host).chain(target).find(|name| !hosts.any && !hosts.permits(name))
+    {
         return Some(Problem::new(
             Code::Forbidden,
             format!(
@@ -97,7 +106,8 @@ pub(crate) fn refusal(hosts: &Hosts, request: &Request) -> Option<Problem> {
     }
     let foreign_origin = match request.headers().get_all(header::ORIGIN).iter().count() {
         0 => false,
-        1 => !single(request.headers(), header::ORIGIN).is_some_and(|origin| hosts.permits_origin(origin)),
+        1 => !single(request.headers(), header::ORIGIN)
+            .is_some_and(|origin| hosts.permits_origin(origin, host)),
         _ => true,
     };
     // Browsers that keep `Origin` to themselves still say where a request comes from.
@@ -169,7 +179,11 @@ mod tests {
     #[test]
     fn origins_are_hosts_behind_a_scheme() {
         let hosts = Hosts::new(8080, &[]);
-        assert!(hosts.permits_origin("http://localhost:8080"));
+        assert!(hosts.permits_origin("http://localhost:8080", "localhost:8080"));
+        let any = Hosts::new(8080, &[]).with_any_name();
+        assert!(any.permits_origin("https://search.example.org", "search.example.org"));
+        assert!(!any.permits_origin("https://evil.example", "search.example.org"));
+        assert!(!hosts.permits_origin("https://search.example.org", "search.example.org"));
         for other in [
             "null",
             "localhost:8080",
@@ -177,17 +191,18 @@ mod tests {
             "file://localhost:8080",
             "http://localhost:8080/x",
         ] {
-            assert!(!hosts.permits_origin(other), "{other}");
+            assert!(!hosts.permits_origin(other, "localhost:8080"), "{other}");
         }
     }
 
     #[test]
-    fn only_loopback_addresses_are_listened_on() {
+    fn only_loopback_addresses_are_listened_on_without_authentication() {
         for good in ["127.0.0.1:0", "[::1]:8080", "[::ffff:127.0.0.1]:80"] {
-            check_address(good.parse().unwrap()).unwrap();
+            check_address(good.parse().unwrap(), false).unwrap();
         }
         for bad in ["0.0.0.0:8080", "[::]:8080", "192.168.1.2:8080"] {
-            let error = check_address(bad.parse().unwrap()).unwrap_err().to_string();
+            check_address(bad.parse().unwrap(), true).unwrap();
+            let error = check_address(bad.parse().unwrap(), false).unwrap_err().to_string();
             assert!(error.contains("no authentication"), "{error}");
         }
     }

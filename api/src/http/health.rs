@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
+use wellspring_store::accounts::Right;
 
 use super::Shared;
+use crate::auth::Sender;
 
 /// Paths that are answered however full the server is.
 pub(super) const ALWAYS_ANSWERED: [&str; 3] = ["/health", "/ready", "/metrics"];
@@ -46,6 +48,7 @@ pub(super) async fn health() -> Json<Health> {
 pub(super) struct Readiness {
     /// Whether every check passed.
     ready: bool,
+    /// What was looked at; empty for whoever may not see it.
     checks: Vec<Check>,
 }
 
@@ -64,7 +67,8 @@ pub(super) struct Check {
 /// Say whether the server is ready
 ///
 /// Looks at the catalog, at the models of every collection (loading them if need be), at how far the indexes lag and at
-/// the free disk space.
+/// the free disk space. Where authentication is on the checks themselves are an operator's, unless `auth.open_readiness`
+/// shows them to everybody.
 #[utoipa::path(
     get, path = "/ready", operation_id = "ready", tag = "service",
     responses(
@@ -72,7 +76,7 @@ pub(super) struct Check {
         (status = 503, description = "It is not, and why", body = Readiness),
     )
 )]
-pub(super) async fn ready(State(server): State<Shared>) -> Response {
+pub(super) async fn ready(State(server): State<Shared>, sender: Option<Extension<Sender>>) -> Response {
     let checks = vec![
         check("catalog", catalog(&server)).await,
         check("models", models(&server)).await,
@@ -82,6 +86,8 @@ pub(super) async fn ready(State(server): State<Shared>) -> Response {
     ];
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let operator = sender.is_some_and(|Extension(sender)| sender.permits(Right::Operator));
+    let checks = if operator || server.app.config.auth.open_readiness { checks } else { Vec::new() };
     let mut response = (status, Json(Readiness { ready, checks })).into_response();
     if !ready {
         let wait = axum::http::HeaderValue::from_static("5");

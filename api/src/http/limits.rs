@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Shared, documents, health};
+use super::{Shared, bulk, documents, health};
 use crate::problem::{Code, Problem};
 
 /// A place among the requests in progress. A handler whose work outlives its response's head keeps a clone until the
@@ -74,7 +74,8 @@ pub(super) async fn shed(State(server): State<Shared>, mut request: Request, nex
 /// upload has a deadline for every piece instead.
 pub(super) async fn deadline(State(server): State<Shared>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    if request.method() == Method::POST && route == Some(documents::ROUTE) {
+    let uploads = route.is_some_and(|route| [documents::ROUTE, bulk::ROUTE].contains(&route));
+    if request.method() == Method::POST && uploads {
         return next.run(request).await;
     }
     let limit = server.request_timeout();

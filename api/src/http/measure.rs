@@ -9,22 +9,41 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::trace::{TRACERESPONSE, Trace};
+
 /// Accepted from the client, made otherwise, and always sent back.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is accepted.
 const LONGEST_ID: usize = 128;
 
+/// The id of a request, among its extensions.
+#[derive(Debug, Clone)]
+struct RequestId(HeaderValue);
+
+/// The id that this request goes by.
+pub(super) fn id_of(request: &Request) -> Option<&str> {
+    request.extensions().get::<RequestId>()?.0.to_str().ok()
+}
+
 /// The outermost layer.
-pub(super) async fn measure(request: Request, next: Next) -> Response {
+pub(super) async fn measure(mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = method_label(request.method());
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
-    let span =
-        tracing::info_span!("http.request", method, route, request_id = id.to_str().unwrap_or_default());
+    let trace = Trace::of(request.headers());
+    let span = tracing::info_span!(
+        "http.request",
+        method,
+        route,
+        request_id = id.to_str().unwrap_or_default(),
+        trace_id = trace.id(),
+        parent_span = trace.parent()
+    );
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     let seconds = start.elapsed().as_secs_f64();
@@ -38,6 +57,9 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
     metrics::histogram!("wellspring_http_request_seconds", "method" => method, "route" => route)
         .record(seconds);
     response.headers_mut().insert(REQUEST_ID, id);
+    if let Some(value) = trace.header() {
+        response.headers_mut().insert(TRACERESPONSE, value);
+    }
     response
 }
 

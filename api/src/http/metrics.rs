@@ -4,13 +4,16 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
 use wellspring_retrieve::{Mode, SearchResponse};
+use wellspring_store::accounts::Right;
 
 use super::Shared;
+use crate::auth::Sender;
 use crate::problem::Problem;
 use crate::telemetry;
 
@@ -26,6 +29,7 @@ pub(super) fn recorder() -> anyhow::Result<PrometheusHandle> {
     }
     let handle = telemetry::start_metrics()?;
     describe();
+    crate::budget::describe();
     *recorder = Some(handle.clone());
     Ok(handle)
 }
@@ -45,6 +49,11 @@ fn describe() {
         "wellspring_http_requests_shed_total",
         "Requests refused because too many were in progress."
     );
+    describe_counter!(
+        "wellspring_auth_refused_total",
+        "Requests refused for their credential or for want of a right, by reason."
+    );
+    describe_counter!("wellspring_rate_limited_total", "Requests refused by a rate limit.");
     describe_counter!("wellspring_searches_total", "Searches answered, by mode.");
     describe_counter!(
         "wellspring_search_degraded_total",
@@ -82,13 +91,17 @@ pub(super) fn searched(mode: Mode, response: &SearchResponse) {
 
 /// Show metrics
 ///
-/// Prometheus' text format. What is counted from the catalog is read at the time of the request.
+/// Prometheus' text format. What is counted from the catalog is read at the time of the request. Where authentication is on
+/// this is an operator's; `auth.open_metrics` opens it without the figures of tenants.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "service",
     responses((status = 200, description = "The metrics", content_type = "text/plain", body = String,
         example = "# TYPE wellspring_jobs_backlog gauge\nwellspring_jobs_backlog 0\n"))
 )]
-pub(super) async fn show(State(server): State<Shared>) -> Result<Response, Problem> {
+pub(super) async fn show(
+    State(server): State<Shared>,
+    sender: Option<Extension<Sender>>,
+) -> Result<Response, Problem> {
     let store = &server.app.store;
     let (backlog, oldest) = store.catalog.backlog().await?;
     let mut text = server.recorder.render();
@@ -98,6 +111,10 @@ pub(super) async fn show(State(server): State<Shared>) -> Result<Response, Probl
     sample(&mut text, "wellspring_jobs_backlog", &[], backlog);
     family(&mut text, "wellspring_jobs_oldest_seconds", "Age of the oldest queued or running job.");
     sample(&mut text, "wellspring_jobs_oldest_seconds", &[], oldest);
+    // Names and sizes of collections are their tenants' business, and the operator's.
+    if !sender.is_some_and(|Extension(sender)| sender.permits(Right::Operator)) {
+        return Ok(respond(text));
+    }
     let collections = store.catalog.all_collections().await?;
     family(&mut text, "wellspring_documents", "Visible documents.");
     for (scope, collection) in &collections {
@@ -119,7 +136,11 @@ pub(super) async fn show(State(server): State<Shared>) -> Result<Response, Probl
             [("tenant", lag.tenant.as_str()), ("collection", lag.collection.as_str()), ("index", lag.index)];
         sample(&mut text, "wellspring_index_behind", &labels, lag.behind);
     }
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    Ok(respond(text))
+}
+
+fn respond(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 // Gauges of things that can vanish (a deleted collection) are written here: a recorder would show their last value on.

@@ -1,11 +1,14 @@
 //! `/openapi.json` and `/docs`: the description of this interface, made from the handlers themselves.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::{Json, Router};
 use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::Shared;
@@ -20,8 +23,10 @@ pub(super) const ROUTE: &str = "/openapi.json";
         description = "Documents in; passages and cited answers out.\n\n\
             Errors are `application/problem+json` (RFC 9457) with a stable `code`. Offsets are UTF-8 bytes of the stored \
             text, end exclusive; pages count from 1. Every response carries `X-Request-Id`, the request's own if it \
-            sent one. 429 and 503 carry `Retry-After`. This version has no authentication: it listens on loopback \
-            addresses only, and refuses foreign `Host` names and, for writes, foreign `Origin`s with 403.",
+            sent one. 429 and 503 carry `Retry-After`. Where authentication is on, send an API key as \
+            `Authorization: Bearer ws_…` or `X-Api-Key: ws_…`; what a credential may not see is 404, what it may not do 403, \
+            and answers carry `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`. Where it is off, the server \
+            listens on loopback addresses only, and refuses foreign `Host` names and, for writes, foreign `Origin`s with 403.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
@@ -30,6 +35,12 @@ pub(super) const ROUTE: &str = "/openapi.json";
         (name = "jobs", description = "What became of it"),
         (name = "search", description = "Passages for a query"),
         (name = "answers", description = "Cited answers to a question"),
+        (name = "administration", description = "Keys, and what was done with them"),
+        (name = "openai", description = "The same in OpenAI's shape, for the clients that speak it"),
+        (name = "feedback", description = "What people did with what they were shown"),
+        (name = "webhooks", description = "Who is told what happens to documents"),
+        (name = "conversations", description = "Questions that follow each other, and what an agent may do"),
+        (name = "tools", description = "What models, people and programs may call"),
         (name = "service", description = "Health and metrics"),
     )
 )]
@@ -42,10 +53,49 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
     api
 }
 
+/// Operation ids by method and route, such as `POST /v1/search`.
+pub(super) fn operations(api: &utoipa::openapi::OpenApi) -> HashMap<String, String> {
+    let mut ids = HashMap::new();
+    for (path, item) in &api.paths.paths {
+        let operations = [
+            ("GET", &item.get),
+            ("PUT", &item.put),
+            ("POST", &item.post),
+            ("DELETE", &item.delete),
+            ("PATCH", &item.patch),
+        ];
+        for (method, operation) in operations {
+            if let Some(id) = operation.as_ref().and_then(|operation| operation.operation_id.clone()) {
+                ids.insert(format!("{method} {path}"), id);
+            }
+        }
+    }
+    ids
+}
+
+/// Adds to every operation what any request can meet: a wrong content type or name, a foreign host, a full server, a fault
+/// of ours.
+pub(super) fn complete(api: &mut utoipa::openapi::OpenApi) {
+    let problem = || {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        ResponseBuilder::new()
+            .description("Whatever else goes wrong; `code` says what")
+            .content("application/problem+json", content)
+            .build()
+    };
+    for item in api.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), problem().into());
+        }
+    }
+}
+
 /// The whole description as the repository keeps it.
 #[cfg(test)]
 fn document() -> serde_json::Result<String> {
-    let api = super::api().into_openapi();
+    let mut api = super::policy::describe(super::api().into_openapi());
+    complete(&mut api);
     let mut text = serde_json::to_string_pretty(&api)?;
     text.push('\n');
     Ok(text)

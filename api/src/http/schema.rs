@@ -5,6 +5,13 @@
 
 mod found;
 mod kept;
+mod walls;
 
 pub(super) use found::*;
 pub(super) use kept::*;
+pub(super) use walls::*;
+mod talk;
+
+pub(super) use found::*;
+pub(super) use kept::*;
+pub(super) use talk::*;

@@ -10,7 +10,7 @@ use wellspring_retrieve::{Mode, NeighbourConfig, SearchRequest};
 use wellspring_store::Filter;
 
 use super::Shared;
-use super::caller::Caller;
+use super::caller::Identified;
 use super::collections::find;
 use super::extract::ProblemJson;
 use super::schema;
@@ -90,18 +90,22 @@ pub(super) fn filter(input: Option<Value>) -> Result<Option<Filter>, Problem> {
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "An empty or too long query, `k` out of range, a bad filter, an unknown member",
             body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A limit of `budget` leaves no room; `code` names it: `budget-tenant-money`, …",
+            body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Nothing could answer, or too many requests are in progress", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn search(
     State(server): State<Shared>,
-    Caller(scope): Caller,
+    Identified(sender): Identified,
     ProblemJson(body): ProblemJson<SearchBody>,
 ) -> Result<Response, Problem> {
     let SearchBody { collection, query, k, mode, filter: input, explain, neighbours } = body;
     let filter = filter(input)?;
-    let scope = find(&server, &scope, &collection).await?;
-    let request = SearchRequest { k, mode, filter, explain, neighbours, ..SearchRequest::new(query) };
+    let scope = find(&server, sender.scope(), &collection).await?;
+    let account = Some(sender.account());
+    let request =
+        SearchRequest { k, mode, filter, explain, neighbours, account, ..SearchRequest::new(query) };
     let response = server.app.retriever.search(&scope, request).await?;
     super::metrics::searched(mode, &response);
     Ok(Json(response).into_response())

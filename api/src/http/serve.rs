@@ -8,8 +8,9 @@ use tokio::net::TcpListener;
 
 use super::closing::Closing;
 use super::guard::check_address;
-use super::{metrics, router};
+use super::{Shared, connection, metrics, router};
 use crate::app::App;
+use crate::auth::Authenticator;
 
 /// The last part of the time at shutdown, for streams that are cut to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -17,14 +18,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often collections are looked at for having grown.
 const LEARNING: Duration = Duration::from_secs(60);
 
-/// Binds a loopback address; port 0 takes a free one. Any other address is refused, since nothing would ask who calls.
-pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+/// How often callers that have not asked for a while are forgotten by the rate limits.
+const FORGETTING: Duration = Duration::from_secs(60);
+
+/// Binds an address; port 0 takes a free one. Without authentication only a loopback address: nothing would ask who calls.
+pub(crate) async fn bind(address: &str, authentication: bool) -> anyhow::Result<TcpListener> {
     let addresses: Vec<_> = tokio::net::lookup_host(address)
         .await
         .with_context(|| format!("{address:?} is no address to listen on, such as 127.0.0.1:8080"))?
         .collect();
     for address in &addresses {
-        check_address(*address)?;
+        check_address(*address, authentication)?;
     }
     TcpListener::bind(&addresses[..])
         .await
@@ -36,29 +40,36 @@ pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
 /// finished goes back into the queue.
 pub(crate) async fn serve(
     app: App,
+    authenticator: Authenticator,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the address that was bound is unknown")?;
-    check_address(address)?;
+    check_address(address, authenticator.is_on())?;
     let patience = Duration::from_secs(app.config.server.shutdown_seconds);
     let recorder = metrics::recorder()?;
     let closing = Closing::default();
-    let service = router(app.clone(), address.port(), recorder.clone(), closing.clone());
+    let (service, shared) =
+        router(app.clone(), authenticator, address.port(), recorder.clone(), closing.clone());
     if let Some(folder) = app.store.folder() {
         folder.announce(Some(&address.to_string()))?;
     }
+    let telling = crate::webhooks::start(&app).await?;
     let workers = app.ingestor.start(app.config.ingest.workers);
     let upkeep = tokio::spawn(metrics::upkeep(recorder));
     let learning = tokio::spawn(learn(app.clone()));
+    let forgetting = tokio::spawn(forget(shared));
     tracing::info!(%address, "serving");
 
     let asked = closing.clone();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        shutdown.await;
-        asked.ask();
+    let limits = app.config.limits.clone();
+    let mut server = tokio::spawn(async move {
+        let shutdown = async move {
+            shutdown.await;
+            asked.ask();
+        };
+        connection::accept(listener, service, &limits, shutdown).await
     });
-    let mut server = tokio::spawn(server.into_future());
     let served = tokio::select! {
         served = &mut server => served.context("the HTTP server panicked")?.context("the HTTP server failed"),
         () = closing.asked() => {
@@ -72,9 +83,20 @@ pub(crate) async fn serve(
     };
     upkeep.abort();
     learning.abort();
+    forgetting.abort();
+    telling.abort();
     app.store.close().await.context("the indexes can't be closed")?;
     tracing::info!("stopped");
     served
+}
+
+/// Keeps the memory of the rate limits bounded by who asks now.
+async fn forget(server: Shared) {
+    let mut ticks = tokio::time::interval(FORGETTING);
+    loop {
+        ticks.tick().await;
+        server.rates.forget_idle();
+    }
 }
 
 /// Learns from collections that have grown, one after the other.

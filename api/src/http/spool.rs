@@ -55,6 +55,13 @@ impl Spool {
         self.file.write_all(chunk).await.map_err(broken)
     }
 
+    /// The file itself, at its beginning, for readers that seek.
+    pub(super) async fn into_file(mut self) -> Result<std::fs::File, Problem> {
+        self.file.flush().await.map_err(broken)?;
+        self.file.seek(SeekFrom::Start(0)).await.map_err(broken)?;
+        Ok(self.file.into_std().await)
+    }
+
     /// Turns to reading.
     pub(super) async fn finish(mut self) -> Result<Spooled, Problem> {
         self.file.flush().await.map_err(broken)?;

@@ -6,13 +6,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use wellspring_ingest::{Content, Submission};
+use wellspring_ingest::{Content, IngestError, Submission};
 use wellspring_store::catalog::IdempotencyKey;
-use wellspring_store::{CollectionName, ContentHash, DocumentId, Metadata};
+use wellspring_store::{CollectionName, ContentHash, DocumentId, Metadata, Scope};
 
+use super::authorise::About;
 use super::caller::Caller;
 use super::collections::find;
 use super::extract::{ProblemPath, essence, is_json, parse, whole};
@@ -32,16 +32,16 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) struct TextDocument {
     /// The text.
     text: Option<String>,
-    /// Not offered in this version.
-    #[schema(ignore)]
-    url: Option<Value>,
+    /// In place of the text: an `https` address to fetch it from, where `fetch.enabled` and `fetch.hosts` allow it.
+    #[schema(example = json!(null))]
+    url: Option<String>,
     /// 1-512 bytes without control characters; a document of the same id is replaced. Made from the text if absent.
     id: Option<String>,
     /// The title; an extracted one is used if absent.
     title: Option<String>,
     /// What filters can ask for.
     #[serde(default)]
-    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
+    #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
     metadata: Metadata,
     /// Principals that may see it; everybody if absent.
     acl: Option<Vec<String>>,
@@ -78,10 +78,10 @@ pub(super) struct Accepted {
 }
 
 /// A document read from either kind of request.
-struct Incoming {
-    submission: Submission,
+pub(super) struct Incoming {
+    pub(super) submission: Submission,
     /// Over everything that makes the request what it is.
-    request: ContentHash,
+    pub(super) request: ContentHash,
 }
 
 /// Add a document
@@ -100,6 +100,8 @@ struct Incoming {
     responses(
         (status = 202, description = "Accepted; `Location` names the job", body = Accepted),
         (status = 400, description = "Malformed form or JSON, or it broke off", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The tenant holds as much as it may (`quota-exceeded`), or the access list would hide the \
+            document from its sender", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such collection", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than `ingest.max_upload_bytes`; nothing is kept of it", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Neither a form nor JSON", body = Problem, content_type = "application/problem+json"),
@@ -120,6 +122,7 @@ pub(super) async fn add(
     if !made_on_demand {
         find(&server, &scope, name.as_str()).await?;
     }
+    check_holding(&server, &scope).await?;
     server.app.ingestor.check_backlog().await?;
     let key = idempotency_key(request.headers())?;
     let Incoming { submission, request } = read(&server, request).await?;
@@ -129,23 +132,44 @@ pub(super) async fn add(
         find(&server, &scope, name.as_str()).await?
     };
     let document_id = submission.id.to_string();
+    let about = About(document_id.clone());
     let idempotency = key.map(|key| IdempotencyKey { key, request });
     let repeated = idempotency.is_some();
-    let accepted =
-        server.app.ingestor.submit(&collection, submission, idempotency).await.map_err(|error| {
-            let mismatch = repeated && error.kind() == wellspring_ingest::ErrorKind::Conflict;
-            if mismatch { Problem::new(Code::IdempotencyMismatch, error.to_string()) } else { error.into() }
-        })?;
+    let accepted = server
+        .app
+        .ingestor
+        .submit(&collection, submission, idempotency)
+        .await
+        .map_err(|error| mismatched(error, repeated))?;
     let location = HeaderValue::from_str(&format!("/v1/jobs/{}", accepted.job));
     let body = Accepted { job: accepted.job.0, document_id, version: accepted.version };
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    response.extensions_mut().insert(about);
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// Refuses what would go beyond the tenant's quotas, before it is read. Uploads that are in progress at once may go beyond
+/// by as many.
+pub(super) async fn check_holding(server: &Shared, scope: &Scope) -> Result<(), Problem> {
+    let limits = &server.app.config.limits;
+    if !limits.limits_holding(scope.tenant()) {
+        return Ok(());
+    }
+    let used = server.app.store.accounts.usage(scope.tenant()).await?;
+    limits.check_holding(scope.tenant(), used).map_err(|why| Problem::new(Code::QuotaExceeded, why))
+}
+
+/// What a refused submission is: with an idempotency key a conflict means that the key was used for another request.
+pub(super) fn mismatched(error: IngestError, repeated: bool) -> Problem {
+    let mismatch = repeated && error.kind() == wellspring_ingest::ErrorKind::Conflict;
+    if mismatch { Problem::new(Code::IdempotencyMismatch, error.to_string()) } else { error.into() }
+}
+
+/// The header's key, if the client sent one.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
         Ok(key) if (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -166,7 +190,11 @@ async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {
                 format!("the body did not come within {} seconds", patience.as_secs()),
             )
         })??;
-        return of_text(parse(&body)?);
+        let document: TextDocument = parse(&body)?;
+        return match document.url.clone() {
+            Some(url) => of_page(server, url, document).await,
+            None => of_text(document),
+        };
     }
     match essence(request.headers()).as_deref() {
         Some("multipart/form-data") => of_form(form::read(server, request).await?),
@@ -177,7 +205,7 @@ async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {
     }
 }
 
-fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
+pub(super) fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
     let TextDocument { text, url, id, title, metadata, acl, media_type } = document;
     if url.is_some() {
         let detail = "`url`: adding by URL is off in this version; fetch the page and send it as a `file`";
@@ -189,6 +217,26 @@ fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
     let source = id.to_string();
     let content = Content::Bytes(Bytes::from(text));
     Ok(incoming(Submission { id, source, content, media_type, title, metadata, acl }, hash))
+}
+
+/// A page that is fetched now; the same address asked for again is the same request, whatever it holds by then.
+async fn of_page(server: &Shared, url: String, document: TextDocument) -> Result<Incoming, Problem> {
+    let TextDocument { text, url: _, id, title, metadata, acl, media_type } = document;
+    if text.is_some() {
+        return Err(Problem::new(Code::Invalid, "`text` or `url`, not both").at("url"));
+    }
+    let page = server
+        .fetcher
+        .fetch(&url)
+        .await
+        .map_err(|refused| Problem::new(Code::Invalid, format!("`url`: {refused}")).at("url"))?;
+    let id = document_id(id, Some(&url), ContentHash::of(&page.bytes))?;
+    let media_type = media_type.or(Some(page.media_type));
+    let (source, content) = (page.url.to_string(), Content::Bytes(page.bytes));
+    Ok(incoming(
+        Submission { id, source, content, media_type, title, metadata, acl },
+        ContentHash::of(url.as_bytes()),
+    ))
 }
 
 fn of_form(form: Form) -> Result<Incoming, Problem> {
@@ -208,7 +256,7 @@ fn document_id(given: Option<String>, name: Option<&str>, hash: ContentHash) -> 
     DocumentId::new(id).map_err(|error| Problem::from(error).at("id"))
 }
 
-fn incoming(submission: Submission, content: ContentHash) -> Incoming {
+pub(super) fn incoming(submission: Submission, content: ContentHash) -> Incoming {
     let Submission { id, source, content: _, media_type, title, metadata, acl } = &submission;
     // JSON keeps the parts apart, and maps are ordered: equal requests have equal hashes.
     let parts = serde_json::json!([content.to_hex(), id, source, media_type, title, metadata, acl]);
@@ -217,6 +265,8 @@ fn incoming(submission: Submission, content: ContentHash) -> Incoming {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn text(json: Value) -> Result<Incoming, Problem> {

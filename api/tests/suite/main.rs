@@ -10,9 +10,23 @@
 )]
 
 mod architecture;
+mod bulk;
+mod clients;
+mod commands;
 mod crash;
 mod eval;
+mod feedback;
+mod http_agent;
+mod http_budget;
 mod http_documents;
 mod http_door;
 mod http_search;
+mod http_talk;
+mod mcp;
+mod openai;
+mod page;
+#[path = "../../../models/tests/provider/mod.rs"]
+mod provider;
 mod support;
+mod walls;
+mod webhooks;

@@ -48,6 +48,11 @@ pub fn read_qrels(path: &Path, accepted: &mut Accepted) -> Result<Qrels> {
 
 /// Writes judgements in BEIR's columns, sorted. An id with a tab or a line end, which the columns can't hold, is `Invalid`.
 pub fn write_qrels(path: &Path, qrels: &Qrels) -> Result<()> {
+    Ok(fs_err::write(path, qrels_text(qrels)?)?)
+}
+
+/// What [`write_qrels`] writes.
+pub fn qrels_text(qrels: &Qrels) -> Result<String> {
     let mut text = HEADER.to_owned();
     for (query, judged) in qrels {
         let mut judged: Vec<_> = judged.iter().collect();
@@ -56,7 +61,7 @@ pub fn write_qrels(path: &Path, qrels: &Qrels) -> Result<()> {
             text.push_str(&row(query, document, *grade)?);
         }
     }
-    Ok(fs_err::write(path, text)?)
+    Ok(text)
 }
 
 /// BEIR's header line.

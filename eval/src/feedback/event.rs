@@ -87,8 +87,8 @@ impl Event {
         self.is_in(&self.clicked, shown)
     }
 
-    /// What contradicts itself.
-    fn fault(&self) -> Option<String> {
+    /// What contradicts itself; `None` for an event that can be judged.
+    pub fn fault(&self) -> Option<String> {
         if self.query.trim().is_empty() {
             return Some("the query is empty".to_owned());
         }

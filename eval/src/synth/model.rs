@@ -169,7 +169,7 @@ fn request(title: &str, passage: &str) -> Result<ChatRequest> {
         max_tokens: REPLY_TOKENS,
         temperature: 0.0,
         seed: Some(0),
-        stop: Vec::new(),
+        ..ChatRequest::default()
     })
 }
 

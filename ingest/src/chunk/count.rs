@@ -115,6 +115,22 @@ impl TokenIndex<'_> {
         self.before(end, true).saturating_sub(self.before(start, false)) as usize
     }
 
+    /// The beginning of the earliest word from which at most so many tokens lie before `at`; `at` if there is none.
+    pub(super) fn back(&self, at: usize, tokens: usize) -> usize {
+        let least = self.before(at, true).saturating_sub(u32::try_from(tokens).unwrap_or(u32::MAX));
+        let word = self.words.get(self.words.partition_point(|word| word.before < least));
+        word.map_or(at, |word| word.start.min(at))
+    }
+
+    /// The end of the last word up to which at most so many tokens lie behind `at`; `at` if there is none.
+    pub(super) fn forward(&self, at: usize, tokens: usize) -> usize {
+        let most = self.before(at, false).saturating_add(u32::try_from(tokens).unwrap_or(u32::MAX));
+        // A word is whole if the next one begins within the limit.
+        let next = self.words.partition_point(|word| word.before <= most).checked_sub(1);
+        let word = next.and_then(|next| next.checked_sub(1)).and_then(|last| self.words.get(last));
+        word.map_or(at, |word| word.end.max(at))
+    }
+
     fn before(&self, at: usize, up: bool) -> u32 {
         let next = self.words.partition_point(|word| word.end <= at);
         let (Some(word), Some(after)) = (self.words.get(next), self.words.get(next + 1)) else {
@@ -198,6 +214,16 @@ mod tests {
         assert_eq!(index.tokens(text.len() - 20, text.len()), 10);
         assert_eq!(words.index("").tokens(0, 0), 0);
         assert!(adds_up(&Letters) && has_long_word(&text) && !has_long_word("a b"));
+    }
+
+    #[test]
+    fn so_many_tokens_back_and_forward() {
+        let text = "ab cd e fgh";
+        let index = Words::new(&Letters, Known::new()).index(text);
+        let back = |tokens| &text[index.back(8, tokens)..8];
+        assert_eq!([0, 1, 3, 9].map(back), ["", "e ", "cd e ", "ab cd e "]);
+        let forward = |tokens| &text[2..index.forward(2, tokens)];
+        assert_eq!([0, 2, 3, 5, 9].map(forward), ["", " cd", " cd e", " cd e", " cd e fgh"]);
     }
 
     #[test]

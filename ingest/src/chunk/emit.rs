@@ -111,6 +111,7 @@ impl<'a> Emitter<'a> {
                 .map(|h| h.text.clone())
                 .collect(),
             section: self.section(piece.start..piece.end),
+            window: None,
             content_hash: ContentHash::of(embedded_text.as_bytes()),
             tokens,
             embedded_text,
@@ -188,6 +189,7 @@ pub(super) fn whole(counter: &dyn TokenCounter, input: &Input<'_>) -> Vec<Chunk>
         overlap: 0,
         headings: Vec::new(),
         section: None,
+        window: None,
         content_hash: ContentHash::of(embedded_text.as_bytes()),
         tokens: counter.count(&embedded_text),
         embedded_text,

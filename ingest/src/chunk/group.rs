@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::count::Words;
 use super::emit::Emitter;
+use super::semantic::Meaning;
 use super::split::{Budget, Splitter};
 use super::structure::{Section, Structure};
 use super::{Chunk, ChunkConfig, Input};
@@ -25,6 +26,7 @@ pub(super) fn chunks(
     additive: bool,
     max: usize,
     input: &Input<'_>,
+    meaning: &mut Meaning<'_>,
 ) -> Vec<Chunk> {
     let code = config.code && !input.outline.is_empty();
     let structure = match code {
@@ -51,8 +53,15 @@ pub(super) fn chunks(
             overlap: if code { 0 } else { config.overlap_tokens },
             captions: config.captions,
         };
-        let mut splitter =
-            Splitter { text: input.text, markup: input.markup, structure: &structure, words: &mut *words };
+        // Statements have no meaning that drifts.
+        let mut nothing = Meaning::Unknown;
+        let mut splitter = Splitter {
+            meaning: if code { &mut nothing } else { &mut *meaning },
+            text: input.text,
+            markup: input.markup,
+            structure: &structure,
+            words: &mut *words,
+        };
         for piece in splitter.split(span, group.tokens, budget) {
             emitter.push(words, piece);
         }

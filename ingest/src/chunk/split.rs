@@ -7,6 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use wellspring_models::text::sentences;
 
 use super::count::{TokenIndex, Words};
+use super::semantic::Meaning;
 use super::structure::{Markup, Structure, Table};
 
 /// Bytes the splitter sees at once: what it does per chunk grows with the text that is left.
@@ -49,14 +50,15 @@ impl Piece {
 }
 
 /// A document being cut.
-pub(super) struct Splitter<'a, 'c, 't> {
+pub(super) struct Splitter<'a, 'c, 't, 'm> {
+    pub(super) meaning: &'a mut Meaning<'m>,
     pub(super) text: &'t str,
     pub(super) markup: Markup,
     pub(super) structure: &'a Structure,
     pub(super) words: &'a mut Words<'c>,
 }
 
-impl<'t> Splitter<'_, '_, 't> {
+impl<'t> Splitter<'_, '_, 't, '_> {
     /// Pieces of `span`, ascending, covering all of it but white space; one piece if `tokens`, its size, fits.
     pub(super) fn split(&mut self, span: Range<usize>, tokens: usize, budget: Budget) -> Vec<Piece> {
         if tokens <= budget.max {
@@ -100,8 +102,14 @@ impl<'t> Splitter<'_, '_, 't> {
         self.words.size(part)
     }
 
-    /// Cuts text window by window; the last piece of a window is cut again with what follows.
     fn prose(&mut self, range: Range<usize>, budget: Budget, pieces: &mut Vec<Piece>) {
+        if !self.by_meaning(&range, budget, pieces) {
+            self.in_windows(range, budget, pieces);
+        }
+    }
+
+    /// Cuts text window by window; the last piece of a window is cut again with what follows.
+    pub(super) fn in_windows(&mut self, range: Range<usize>, budget: Budget, pieces: &mut Vec<Piece>) {
         let mut at = range.start;
         while at < range.end {
             let end = self.window_end(at, range.end);
@@ -164,7 +172,7 @@ impl<'t> Splitter<'_, '_, 't> {
             if tokens + reserved > budget.max {
                 let room = budget.max.saturating_sub(reserved).max(1);
                 let before = pieces.len();
-                self.prose(row, Budget { target: room, max: room, ..budget }, pieces);
+                self.in_windows(row, Budget { target: room, max: room, ..budget }, pieces);
                 for piece in pieces.iter_mut().skip(before) {
                     piece.header.clone_from(&header);
                     piece.tokens += reserved;

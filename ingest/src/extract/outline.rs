@@ -256,6 +256,44 @@ mod tests {
                 ],
             ),
             (
+                "A.cs",
+                "using X;\nnamespace N {\n  /// <summary>Doc.</summary>\n  [Serializable]\n  public class A : B {\n    public A() {}\n    // m\n    public async Task<int> M(int x) => x;\n    int P { get; set; }\n  }\n  public record R(int X);\n  interface I { void F(); }\n}\n",
+                vec![
+                    "N = namespace N {",
+                    "A = /// <summary>Doc.</summary>",
+                    "A = public A() {}",
+                    "M = // m",
+                    "R = public record R(int X);",
+                    "I = interface I { void F(); }",
+                ],
+            ),
+            (
+                "a.rb",
+                "require 'x'\n\n# A store.\nmodule M\n  class Store < Base\n    # Opens.\n    def open?(path) = true\n\n    def self.make\n      new\n    end\n  end\nend\n",
+                vec![
+                    "M = # A store.",
+                    "Store = class Store < Base",
+                    "open? = # Opens.",
+                    "make = def self.make",
+                ],
+            ),
+            (
+                "a.php",
+                "<?php\nnamespace App;\n\n/** Doc. */\nfinal class A extends B {\n  public function m(): int { return 1; }\n}\ninterface I {}\ntrait T {}\n// Adds.\nfunction add($a, $b) { return $a + $b; }\n",
+                vec![
+                    "A = /** Doc. */",
+                    "m = public function m(): int { return 1; }",
+                    "I = interface I {}",
+                    "T = trait T {}",
+                    "add = // Adds.",
+                ],
+            ),
+            (
+                "a.sh",
+                "#!/bin/sh\nset -e\n\n# Builds it.\nbuild() {\n  make \"$1\"\n}\n\nfunction clean {\n  rm -rf target\n}\nbuild all\n",
+                vec!["build = # Builds it.", "clean = function clean {"],
+            ),
+            (
                 "a.toml",
                 "a = 1\n\n# Where.\n[server]\nport = 1\n[[bin]]\nname = 'x'\n",
                 vec!["server = # Where.", "bin = [[bin]]"],

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use wellspring_models::Embedder;
+use wellspring_models::{Account, Embedder, ModelError, Refusal, Statement};
 use wellspring_store::jobs::{JobState, Lease, Stage};
 use wellspring_store::{Collection, ErrorKind as StoreKind, Store, StoreError, fault};
 
 use super::chunkers::Chunkers;
-use super::cut::Cut;
+use super::cut::{Cut, Uncut};
+use super::drift::drift;
 use super::{Embedders, Extract, Given, identity, vectors};
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::Chunker;
 use crate::config::{CollectionSettings, IngestConfig};
 use crate::dedup;
 use crate::error::{ErrorKind, IngestError};
@@ -22,6 +23,9 @@ use crate::worker::beat::Beat;
 
 /// Attempts at a document that makes the extractor crash: once may be chance, twice is the document.
 const CRASHES: u32 = 2;
+
+/// The reason of a job that waits for money or tokens.
+const BUDGET: &str = "budget";
 
 /// Tries, a minute apart, after which an embedder that never answered for a document may have that document to blame.
 const A_DAY_OF_TRIES: i64 = 1_440;
@@ -43,7 +47,7 @@ pub(crate) enum Done {
     /// Nothing to do.
     Unchanged,
     /// Every index holds the version: it may be published.
-    Ready(JobReport),
+    Ready(Box<JobReport>),
 }
 
 /// Why an attempt ended early.
@@ -118,7 +122,12 @@ impl Attempt<'_> {
         if self.is_unchanged(&pipeline).await? {
             return Ok(Done::Unchanged);
         }
-        let embedder = self.embedder(&collection).await?;
+        // The job pays, whatever attempt it is.
+        let account = Account::new(scope.tenant().as_str(), None, format!("job-{}", self.lease.job));
+        let embedder = self.embedder(&collection, &account).await?;
+        settings
+            .suits(embedder.as_ref())
+            .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
         let mut times = Timings::default();
 
         let clock = Instant::now();
@@ -132,16 +141,16 @@ impl Attempt<'_> {
             .chunkers
             .get(&settings.chunk, &embedder)
             .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
-        let cut = self.cut(chunker, extracted).await?;
+        let cut = self.cut(chunker, &embedder, extracted).await?;
         times.chunk_ms = elapsed(clock);
         fault::point("ingest.chunk.after");
 
         let clock = Instant::now();
-        let found = self.embed(&embedder, &cut.chunks).await?;
+        let found = self.embed(&embedder, &cut, &account).await?;
         times.embed_ms = elapsed(clock);
         fault::point("ingest.embed.after");
 
-        let mut report = Self::report(&cut, &found);
+        let mut report = Self::report(&cut, &found, account.statement());
         let clock = Instant::now();
         self.beat.stage(Stage::Store).await?;
         let (lease, chunker) = (self.lease.clone(), settings.chunk.fingerprint());
@@ -162,7 +171,7 @@ impl Attempt<'_> {
         // The lease must outlast the publication that follows.
         self.beat.stage(Stage::Index).await?;
         report.timings = times;
-        Ok(Done::Ready(report))
+        Ok(Done::Ready(Box::new(report)))
     }
 
     /// Whether the visible version has the same bytes and came through the same pipeline.
@@ -176,10 +185,10 @@ impl Attempt<'_> {
     }
 
     /// The collection's embedder, if it still is the one the collection was made with.
-    async fn embedder(&self, collection: &Collection) -> Result<Arc<dyn Embedder>, Halt> {
+    async fn embedder(&self, collection: &Collection, account: &Account) -> Result<Arc<dyn Embedder>, Halt> {
         let embedder = self
             .embedders
-            .embedder(&collection.model)
+            .paid_embedder(&collection.model, account)
             .await
             // A model that is not set up fails every document alike.
             .map_err(|e| Halt::not_the_document("embedder_unavailable", e))?;
@@ -229,9 +238,24 @@ impl Attempt<'_> {
     }
 
     /// Chunks with titles and languages, made on a blocking thread.
-    async fn cut(&self, chunker: Chunker, extracted: Extracted) -> Result<Cut, Halt> {
+    async fn cut(
+        &self,
+        chunker: Chunker,
+        embedder: &Arc<dyn Embedder>,
+        extracted: Extracted,
+    ) -> Result<Cut, Halt> {
         let (given, source) = (self.lease.document.title.clone(), self.lease.document.source.clone());
-        let cut = blocking(move || Ok(Cut::make(&chunker, extracted, given.as_deref(), &source))).await?;
+        let reading = chunker.clone();
+        let (uncut, runs) = blocking(move || {
+            let uncut = Uncut::new(&reading, extracted, given.as_deref(), &source);
+            let runs = uncut.runs(&reading);
+            Ok((uncut, runs))
+        })
+        .await?;
+        let drift = drift(embedder, &uncut.extracted.text, &runs, self.config.embed_batch)
+            .await
+            .map_err(|e| self.not_embedded(e, false))?;
+        let cut = blocking(move || Ok(uncut.cut(&chunker, &drift))).await?;
         if cut.chunks.is_empty() {
             return Err(Halt::ended(
                 JobState::Failed,
@@ -242,19 +266,37 @@ impl Attempt<'_> {
         Ok(cut)
     }
 
-    async fn embed(&self, embedder: &Arc<dyn Embedder>, chunks: &[Chunk]) -> Result<vectors::Vectors, Halt> {
+    async fn embed(
+        &self,
+        embedder: &Arc<dyn Embedder>,
+        cut: &Cut,
+        account: &Account,
+    ) -> Result<vectors::Vectors, Halt> {
+        let (chunks, text) = (&cut.chunks, &cut.extracted.text);
         self.beat.stage(Stage::Embed).await?;
         let dimension = embedder.info().dimension;
         let plan = dedup::plan(self.store.catalog.as_ref(), &self.lease.collection, chunks, dimension)
             .await
             .map_err(|e| Halt::outside("store_unavailable", e))?;
+        let tokens: usize =
+            plan.missing.iter().filter_map(|&i| chunks.get(i)).map(|chunk| chunk.tokens).sum();
+        // A document that the budget ends in the middle of would be paid for again and never be finished.
+        self.embedders.affords(&embedder.info().name, tokens as u64, account).await.map_err(refused)?;
         let total = plan.missing.len() as u64;
         self.beat.progress(0, total);
         let embedded = AtomicU64::new(0);
-        vectors::embed(embedder, chunks, plan, self.config.embed_batch, self.config.embed_calls, |done| {
-            embedded.store(done, Ordering::Relaxed);
-            self.beat.progress(done, total)
-        })
+        vectors::embed(
+            embedder,
+            chunks,
+            text,
+            plan,
+            self.config.embed_batch,
+            self.config.embed_calls,
+            |done| {
+                embedded.store(done, Ordering::Relaxed);
+                self.beat.progress(done, total)
+            },
+        )
         .await
         .map_err(|e| self.not_embedded(e, embedded.into_inner() > 0))
     }
@@ -262,6 +304,9 @@ impl Attempt<'_> {
     /// A failure of the embedder: its own, where it did nothing for this document either. Where it embedded other parts of
     /// it, or has been asked for a day, what it fails on may be a text of this document.
     fn not_embedded(&self, error: IngestError, embedded_some: bool) -> Halt {
+        if Refusal::within(&error).is_some() {
+            return Halt::not_the_document(BUDGET, error);
+        }
         let its_own = !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Internal);
         match its_own && !embedded_some && self.lease.fence < A_DAY_OF_TRIES {
             true => Halt::not_the_document("embedder_unavailable", error),
@@ -269,7 +314,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn report(cut: &Cut, found: &vectors::Vectors) -> JobReport {
+    fn report(cut: &Cut, found: &vectors::Vectors, paid: Statement) -> JobReport {
         let chunks = cut.chunks.len() as u64;
         JobReport {
             chunks,
@@ -283,8 +328,20 @@ impl Attempt<'_> {
             // Known when it is published.
             duplicate_of: None,
             warnings: cut.extracted.warnings.clone(),
+            cost: paid.cost,
+            currency: paid.currency,
             timings: Timings::default(),
         }
+    }
+}
+
+/// A document that the budget has no room for waits until it has; one that it will never have room for is given up after
+/// the attempts that any document has.
+fn refused(error: ModelError) -> Halt {
+    match error.refusal() {
+        Some(refusal) if refusal.is_for_ever() => Halt::perhaps_the_document(BUDGET, error),
+        Some(_) => Halt::not_the_document(BUDGET, error),
+        None => Halt::outside("ledger_unavailable", error),
     }
 }
 

@@ -1,10 +1,12 @@
 //! A document between extraction and embedding: its titles, pages and chunks, and what the catalog keeps of them.
 
+use std::ops::Range;
+
 use wellspring_store::jobs::Lease;
 use wellspring_store::{NewChunk, PageSpan, ProcessedDocument};
 
 use super::{markup, vectors};
-use crate::chunk::{Chunk, Chunker, FileName, Input, Markup, chunk_id, first_heading};
+use crate::chunk::{Chunk, Chunker, Drift, FileName, Input, Markup, chunk_id, first_heading};
 use crate::detect::Format;
 use crate::enrich::{self, Titles};
 use crate::error::{ErrorKind, IngestError};
@@ -21,9 +23,17 @@ pub(crate) struct Cut {
     pub(crate) characters: u64,
 }
 
-impl Cut {
-    /// Blocking: cuts it. `given` is the title the client gave, `source` where the document came from.
-    pub(crate) fn make(chunker: &Chunker, extracted: Extracted, given: Option<&str>, source: &str) -> Self {
+/// A document that is about to be cut.
+pub(crate) struct Uncut {
+    pub(crate) extracted: Extracted,
+    markup: Markup,
+    titles: Titles,
+    pages: Vec<PageSpan>,
+}
+
+impl Uncut {
+    /// `given` is the title the client gave, `source` where the document came from.
+    pub(crate) fn new(chunker: &Chunker, extracted: Extracted, given: Option<&str>, source: &str) -> Self {
         let markup: Markup = markup(extracted.format);
         let heading = first_heading(&extracted.text, markup);
         let named = match chunker.config().file_name {
@@ -32,21 +42,38 @@ impl Cut {
             FileName::Never => false,
         };
         let titles = enrich::titles(given, extracted.title.as_deref(), heading.as_deref(), source, named);
-        let pages: Vec<PageSpan> =
+        let pages =
             extracted.pages.iter().map(|p| PageSpan { page: p.page, start: p.start, end: p.end }).collect();
-        let chunks = chunker.chunk(&Input {
-            text: &extracted.text,
-            markup,
-            title: titles.embedded.as_deref(),
-            pages: &pages,
-            outline: &extracted.outline,
-        });
+        Self { extracted, markup, titles, pages }
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input {
+            text: &self.extracted.text,
+            markup: self.markup,
+            title: self.titles.embedded.as_deref(),
+            pages: &self.pages,
+            outline: &self.extracted.outline,
+        }
+    }
+
+    /// Blocking: see [`Chunker::runs`].
+    pub(crate) fn runs(&self, chunker: &Chunker) -> Vec<Vec<Range<usize>>> {
+        chunker.runs(&self.input())
+    }
+
+    /// Blocking: cuts it.
+    pub(crate) fn cut(self, chunker: &Chunker, drift: &Drift) -> Cut {
+        let chunks = chunker.chunk_along(&self.input(), drift);
+        let Self { extracted, titles, pages, .. } = self;
         let body = |chunk: &Chunk| extracted.text.get(chunk.span.clone()).unwrap_or_default();
         let languages = chunks.iter().map(|chunk| wellspring_models::text::language(body(chunk))).collect();
         let characters = extracted.text.chars().count() as u64;
-        Self { titles, pages, chunks, languages, characters, extracted }
+        Cut { titles, pages, chunks, languages, characters, extracted }
     }
+}
 
+impl Cut {
     /// What the catalog keeps.
     pub(super) fn processed(
         self,

@@ -8,6 +8,7 @@ use futures::{StreamExt, stream};
 use wellspring_models::{Embedder, Embedding, TextKind};
 use wellspring_store::ContentHash;
 
+use super::late;
 use crate::chunk::Chunk;
 use crate::dedup::Plan;
 use crate::error::{ErrorKind, IngestError, Result};
@@ -22,11 +23,12 @@ pub(super) struct Vectors {
     pub(super) truncated: u64,
 }
 
-/// Embeds what the plan misses, `batch` texts a call and `calls` calls at a time, and tells `progress` the number of
+/// Embeds what the plan misses of the chunks of `text`, `batch` texts a call and `calls` calls at a time, and tells `progress` the number of
 /// texts done after each call. Dropping the future stops the calls.
 pub(super) async fn embed(
     embedder: &Arc<dyn Embedder>,
     chunks: &[Chunk],
+    text: &str,
     plan: Plan,
     batch: usize,
     calls: usize,
@@ -35,7 +37,7 @@ pub(super) async fn embed(
     let mut vectors = Vectors { by_hash: plan.known, embedded: 0, truncated: 0 };
     let missing: Vec<&Chunk> = plan.missing.iter().filter_map(|&i| chunks.get(i)).collect();
     let pending: Vec<BoxFuture<'_, _>> =
-        missing.chunks(batch.max(1)).map(|part| call(embedder, part)).collect();
+        missing.chunks(batch.max(1)).map(|part| call(embedder, part, text)).collect();
     let mut results = stream::iter(pending).buffered(calls.max(1));
     while let Some(result) = results.next().await {
         for (hash, embedding) in result? {
@@ -51,8 +53,15 @@ pub(super) async fn embed(
 fn call<'a>(
     embedder: &'a Arc<dyn Embedder>,
     part: &'a [&'a Chunk],
+    text: &'a str,
 ) -> BoxFuture<'a, Result<Vec<(ContentHash, Embedding)>>> {
     Box::pin(async move {
+        // Either all chunks of a document have a window or none.
+        let windows: Option<Vec<_>> =
+            part.iter().map(|&chunk| Some((chunk, chunk.window.as_ref()?))).collect();
+        if let Some(windows) = windows {
+            return late::embed(embedder, &windows, text).await;
+        }
         let texts: Vec<&str> = part.iter().map(|chunk| chunk.embedded_text.as_str()).collect();
         let embeddings = embedder.embed(TextKind::Passage, &texts).await?;
         let info = embedder.info();

@@ -194,7 +194,12 @@ impl Ingestor {
     }
 
     /// Whether the file is what the visible version was made of, in the way it would be made now.
-    async fn is_unchanged(&self, scope: &CollectionScope, found: &Found, bytes: u64) -> Result<bool> {
+    pub(super) async fn is_unchanged(
+        &self,
+        scope: &CollectionScope,
+        found: &Found,
+        bytes: u64,
+    ) -> Result<bool> {
         let catalog = &self.inner.store.catalog;
         let visible = match catalog.document(scope, &found.id).await {
             Ok(visible) => visible,

@@ -7,6 +7,7 @@ use wellspring_models::TokenCounter;
 use wellspring_store::PageSpan;
 
 mod code;
+mod context;
 
 /// Counts as WordPiece does: words in pieces of four letters, every other sign by itself, two special tokens.
 struct Pieces;

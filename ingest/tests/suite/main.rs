@@ -14,6 +14,7 @@ mod chunk_real;
 mod extract_offsets;
 mod extract_quality;
 mod pipeline;
+mod pipeline_context;
 mod pipeline_rig;
 mod source;
 mod worker;

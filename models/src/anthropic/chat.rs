@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::wire::{EventReader, Reply, Request, Turn, finish};
+use super::tools;
+use super::wire::{Content, EventReader, Instructions, Reply, Request, Turn, finish};
 use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Role};
 use crate::error::Result;
 use crate::registry::ChatEndpoint;
@@ -46,13 +47,15 @@ impl AnthropicChat {
         let system: Vec<&str> = of(Role::System).map(|message| message.content.as_str()).collect();
         let turn = |message: &'a crate::chat::Message| Turn {
             role: if message.role == Role::Assistant { "assistant" } else { "user" },
-            content: &message.content,
+            content: Content::Text(&message.content),
         };
         Request {
             model: &self.config.model,
             max_tokens: request.max_tokens,
-            system: system.join("\n\n"),
-            messages: of(Role::User).map(turn).collect(),
+            system: if system.is_empty() { Vec::new() } else { vec![Instructions::new(system.join("\n\n"))] },
+            messages: of(Role::User).map(turn).chain(tools::turns(&request.turns)).collect(),
+            tools: tools::offered(request),
+            tool_choice: tools::choice(request),
             temperature: request.temperature.min(1.0),
             stop_sequences: &request.stop,
             stream,
@@ -74,8 +77,12 @@ impl ChatModel for AnthropicChat {
         let body = self.body(request, false);
         let reply: Reply = self.endpoint.json("/messages", &body, self.endpoint.end()).await?;
         Ok(ChatReply {
-            text: reply.text(),
-            finish: reply.stop_reason.as_deref().map_or(FinishReason::Other, finish),
+            text: reply.text(request),
+            calls: reply.calls(request),
+            finish: reply
+                .stop_reason
+                .as_deref()
+                .map_or(FinishReason::Other, |reason| finish(reason, request)),
             usage: reply.usage.usage(),
             model: reply.model.unwrap_or_else(|| self.config.model.clone()),
             served_by: self.config.name.clone(),
@@ -84,6 +91,6 @@ impl ChatModel for AnthropicChat {
 
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
         let body = self.body(request, true);
-        self.endpoint.stream("/messages", &body, &self.config.name, EventReader::default).await
+        self.endpoint.stream("/messages", &body, &self.config.name, || EventReader::of(request)).await
     }
 }

@@ -3,29 +3,66 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chat::{FinishReason, Usage};
+use super::tools::{Calls, Reading};
+use crate::chat::{ChatRequest, FinishReason, Usage};
 use crate::error::ErrorKind;
 use crate::remote::{Dialect, Piece, error_text};
+use crate::tools::ToolCall;
 
 /// A request of `/messages`.
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
     pub(super) model: &'a str,
     pub(super) max_tokens: u32,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) system: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) system: Vec<Instructions>,
     pub(super) messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<Value>,
     pub(super) temperature: f32,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) stop_sequences: &'a [String],
     pub(super) stream: bool,
 }
 
+/// The operator's instructions: the same in every request, so they are the prefix that is worth caching. A prefix that is
+/// shorter than the model caches (1024 tokens and more) is read as ever, at no cost.
+#[derive(Debug, Serialize)]
+pub(super) struct Instructions {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: String,
+    cache_control: CacheControl,
+}
+
+/// How long the prefix up to here is cached.
+#[derive(Debug, Serialize)]
+struct CacheControl {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl Instructions {
+    pub(super) fn new(text: String) -> Self {
+        Self { kind: "text", text, cache_control: CacheControl { kind: "ephemeral" } }
+    }
+}
+
 /// One message of a request.
 #[derive(Debug, Serialize)]
 pub(super) struct Turn<'a> {
     pub(super) role: &'static str,
-    pub(super) content: &'a str,
+    pub(super) content: Content<'a>,
+}
+
+/// What a message holds: text, or blocks where there is more.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Content<'a> {
+    Text(&'a str),
+    Blocks(Vec<Value>),
 }
 
 /// A whole reply.
@@ -40,18 +77,49 @@ pub(super) struct Reply {
     pub(super) usage: Counts,
 }
 
-/// A piece of a reply; only text is read.
+/// A piece of a reply; only text and calls are read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Block {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
     text: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    input: Value,
 }
 
 impl Reply {
-    pub(super) fn text(&self) -> String {
-        self.content.iter().filter(|block| block.kind == "text").map(|block| block.text.as_str()).collect()
+    /// The text; where JSON was asked for, the input of the tool that stands for the reply.
+    pub(super) fn text(&self, request: &ChatRequest) -> String {
+        let mut used = self.content.iter().filter(|block| block.kind == "tool_use");
+        match &request.output {
+            Some(output) => used
+                .find(|block| block.name == output.name)
+                .map(|block| block.input.to_string())
+                .unwrap_or_default(),
+            None => {
+                let texts = self.content.iter().filter(|block| block.kind == "text");
+                texts.map(|block| block.text.as_str()).collect()
+            }
+        }
+    }
+
+    /// The calls, where tools were offered.
+    pub(super) fn calls(&self, request: &ChatRequest) -> Vec<ToolCall> {
+        if Reading::of(request) != Reading::Calls {
+            return Vec::new();
+        }
+        let called = self.content.iter().filter(|block| block.kind == "tool_use");
+        let call = |block: &Block| ToolCall {
+            id: block.id.clone(),
+            name: block.name.clone(),
+            arguments: Ok(block.input.clone()),
+        };
+        called.map(call).collect()
     }
 }
 
@@ -68,9 +136,14 @@ pub(super) struct Counts {
 impl Counts {
     /// `None` unless both sides are known.
     pub(super) fn usage(self) -> Option<Usage> {
-        let cached =
-            self.cache_creation_input_tokens.unwrap_or(0) + self.cache_read_input_tokens.unwrap_or(0);
-        Some(Usage { input_tokens: self.input_tokens? + cached, output_tokens: self.output_tokens? })
+        let (written, read) =
+            (self.cache_creation_input_tokens.unwrap_or(0), self.cache_read_input_tokens.unwrap_or(0));
+        Some(Usage {
+            input_tokens: self.input_tokens? + written + read,
+            output_tokens: self.output_tokens?,
+            cached_input_tokens: read,
+            cache_write_tokens: written,
+        })
     }
 
     /// Later counts replace earlier ones.
@@ -83,8 +156,15 @@ impl Counts {
     }
 }
 
-pub(super) fn finish(reason: &str) -> FinishReason {
+/// Why it ended; a reply that was asked for as JSON is done once it has used its tool.
+pub(super) fn finish(reason: &str, request: &ChatRequest) -> FinishReason {
+    reason_of(reason, Reading::of(request))
+}
+
+fn reason_of(reason: &str, reading: Reading) -> FinishReason {
     match reason {
+        "tool_use" if reading == Reading::Output => FinishReason::Stop,
+        "tool_use" => FinishReason::ToolCalls,
         "end_turn" | "stop_sequence" => FinishReason::Stop,
         "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
         "refusal" => FinishReason::ContentFilter,
@@ -97,6 +177,10 @@ pub(super) fn finish(reason: &str) -> FinishReason {
 struct Event {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    index: usize,
+    #[serde(default)]
+    content_block: Option<Block>,
     #[serde(default)]
     message: Option<Start>,
     #[serde(default)]
@@ -118,6 +202,8 @@ struct Delta {
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
+    partial_json: Option<String>,
+    #[serde(default)]
     stop_reason: Option<String>,
 }
 
@@ -126,6 +212,29 @@ struct Delta {
 pub(super) struct EventReader {
     finish: Option<FinishReason>,
     counts: Counts,
+    reading: Reading,
+    calls: Calls,
+}
+
+impl EventReader {
+    /// For the reply to a request.
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        Self { reading: Reading::of(request), ..Self::default() }
+    }
+
+    /// A piece of a block: text, or input of a tool, which is the text where JSON was asked for.
+    fn delta(&mut self, index: usize, delta: Delta) -> Piece {
+        let said =
+            |text: Option<String>| text.filter(|text| !text.is_empty()).map_or(Piece::Nothing, Piece::Text);
+        match (self.reading, delta.partial_json) {
+            (Reading::Output, json) => said(json),
+            (Reading::Calls, Some(json)) => {
+                self.calls.extend(index, &json);
+                Piece::Progress
+            }
+            (Reading::Text | Reading::Calls, _) => said(delta.text),
+        }
+    }
 }
 
 impl Dialect for EventReader {
@@ -137,13 +246,21 @@ impl Dialect for EventReader {
             self.counts.update(counts);
         }
         Ok(match event.kind.as_str() {
-            "content_block_delta" => {
-                let text = event.delta.and_then(|delta| delta.text).filter(|text| !text.is_empty());
-                text.map_or(Piece::Nothing, Piece::Text)
-            }
+            "content_block_start" => match event.content_block {
+                Some(block) if block.kind == "tool_use" && self.reading == Reading::Calls => {
+                    self.calls.open(event.index, block.id, block.name);
+                    Piece::Progress
+                }
+                _ => Piece::Nothing,
+            },
+            "content_block_delta" => match event.delta {
+                Some(delta) => self.delta(event.index, delta),
+                None => Piece::Nothing,
+            },
             "message_delta" => {
                 let reason = event.delta.and_then(|delta| delta.stop_reason);
-                self.finish = reason.as_deref().map(finish).or(self.finish);
+                let reading = self.reading;
+                self.finish = reason.map(|reason| reason_of(&reason, reading)).or(self.finish);
                 Piece::Nothing
             }
             "message_stop" => Piece::End,
@@ -169,6 +286,10 @@ impl Dialect for EventReader {
         self.finish
     }
 
+    fn calls(&mut self) -> Vec<ToolCall> {
+        self.calls.take()
+    }
+
     fn usage(&self) -> Option<Usage> {
         self.counts.usage()
     }
@@ -189,7 +310,8 @@ mod tests {
         ] {
             assert!(matches!(reader.read(data), Ok(Piece::Nothing)), "{data}");
         }
-        assert_eq!(reader.usage(), Some(Usage { input_tokens: 15, output_tokens: 7 }));
+        let used = Usage { input_tokens: 15, output_tokens: 7, cached_input_tokens: 5, ..Usage::default() };
+        assert_eq!(reader.usage(), Some(used));
         let mut cut = EventReader::default();
         cut.read(r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#)
             .unwrap();

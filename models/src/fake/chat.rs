@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream};
 
 use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Usage};
 use crate::error::{ErrorKind, ModelError, Result};
+use crate::tools::ToolCall;
 
 /// How a scripted generation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +28,12 @@ pub enum ScriptEnd {
 }
 
 /// One scripted generation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Script {
     /// What comes, piece by piece; empty pieces are left out.
     pub tokens: Vec<String>,
+    /// What is called after that; left out where a request offers no tools, as every model must.
+    pub calls: Vec<ToolCall>,
     /// How it ends.
     pub end: ScriptEnd,
     /// Waited before every piece and before the end.
@@ -44,10 +47,22 @@ impl Script {
     pub fn reply(text: &str) -> Self {
         Self {
             tokens: text.split_inclusive(' ').map(str::to_owned).collect(),
+            calls: Vec::new(),
             end: ScriptEnd::Finished(FinishReason::Stop),
             delay: Duration::ZERO,
             usage: None,
         }
+    }
+
+    /// Calls of these tools with these arguments, and no text.
+    pub fn calling<'a>(calls: impl IntoIterator<Item = (&'a str, serde_json::Value)>) -> Self {
+        let call = |(place, (name, arguments)): (usize, (&str, serde_json::Value))| ToolCall {
+            id: format!("call-{place}"),
+            name: name.to_owned(),
+            arguments: Ok(arguments),
+        };
+        let calls = calls.into_iter().enumerate().map(call).collect();
+        Self { calls, ..Self::reply("") }.ending(ScriptEnd::Finished(FinishReason::ToolCalls))
     }
 
     /// The same with another end.
@@ -80,6 +95,7 @@ impl Script {
             .filter(|token| !token.is_empty())
             .map(|token| Ok(ChatEvent::Token(token)))
             .collect();
+        events.extend(self.calls.into_iter().map(|call| Ok(ChatEvent::Call(call))));
         match self.end {
             ScriptEnd::Finished(finish) => {
                 events.push(Ok(ChatEvent::Done { finish, usage: self.usage, served_by: name.to_owned() }))
@@ -142,6 +158,12 @@ impl ScriptedChat {
     fn next(&self, request: &ChatRequest) -> Result<Script> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         let script = self.scripts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let script = script.map(|mut script| {
+            if request.tools.is_empty() {
+                script.calls.clear();
+            }
+            script
+        });
         script.ok_or_else(|| {
             ModelError::new(
                 ErrorKind::Unavailable,
@@ -163,12 +185,13 @@ impl ChatModel for ScriptedChat {
 
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply> {
         let mut events = self.next(request)?.play(&self.name);
-        let mut text = String::new();
+        let (mut text, mut calls) = (String::new(), Vec::new());
         while let Some(event) = events.next().await {
             match event? {
                 ChatEvent::Token(token) => text.push_str(&token),
+                ChatEvent::Call(call) => calls.push(call),
                 ChatEvent::Done { finish, usage, served_by } => {
-                    return Ok(ChatReply { text, finish, usage, model: self.name.clone(), served_by });
+                    return Ok(ChatReply { text, calls, finish, usage, model: self.name.clone(), served_by });
                 }
             }
         }

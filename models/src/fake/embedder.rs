@@ -137,11 +137,13 @@ impl TokenEmbedder for HashEmbedder {
     async fn embed_tokens(&self, texts: &[&str]) -> Result<Vec<TokenVectors>> {
         let dimension = self.info.dimension;
         let one = |text: &&str| {
-            let mut found = TokenVectors { spans: Vec::new(), vectors: Vec::new(), dimension };
+            let mut found =
+                TokenVectors { spans: Vec::new(), vectors: Vec::new(), norms: Vec::new(), dimension };
             for word in text.split_whitespace().take(self.info.max_tokens) {
                 let start = word.as_ptr() as usize - text.as_ptr() as usize;
                 let (component, sign) = slot(word, dimension);
                 found.spans.push(start..start + word.len());
+                found.norms.push(1.0);
                 found.vectors.extend((0..dimension).map(|at| if at == component { sign } else { 0.0 }));
             }
             found

@@ -56,7 +56,7 @@ impl OfflineChat {
             script.end = super::ScriptEnd::Finished(FinishReason::Length);
         }
         let written = script.tokens.len() as u64;
-        script.using(Usage { input_tokens: read as u64, output_tokens: written })
+        script.using(Usage { input_tokens: read as u64, output_tokens: written, ..Usage::default() })
     }
 }
 
@@ -129,6 +129,7 @@ impl ChatModel for OfflineChat {
         };
         Ok(ChatReply {
             text: script.tokens.concat(),
+            calls: Vec::new(),
             finish,
             usage: script.usage,
             model: OFFLINE_CHAT.to_owned(),
@@ -153,7 +154,7 @@ mod tests {
             max_tokens: 100,
             temperature: 0.0,
             seed: None,
-            stop: Vec::new(),
+            ..ChatRequest::default()
         }
     }
 

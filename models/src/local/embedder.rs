@@ -253,7 +253,12 @@ impl Encoder {
     }
 
     fn embed_tokens(&mut self, text: &str, prefix: usize) -> Result<TokenVectors> {
-        let mut found = TokenVectors { spans: Vec::new(), vectors: Vec::new(), dimension: self.dimension };
+        let mut found = TokenVectors {
+            spans: Vec::new(),
+            vectors: Vec::new(),
+            norms: Vec::new(),
+            dimension: self.dimension,
+        };
         let spans = self.counter.spans(text);
         let raw = self.model.transform([text], Some(1)).map_err(|error| self.failed(error))?.into_raw();
         for batch in raw {
@@ -277,7 +282,7 @@ impl Encoder {
                     continue;
                 };
                 let mut vector = vector.to_vec();
-                crate::embed::normalize(&mut vector, &self.name)?;
+                found.norms.push(crate::embed::normalize(&mut vector, &self.name)?);
                 found.spans.push(span.start - prefix..span.end - prefix);
                 found.vectors.extend(vector);
             }

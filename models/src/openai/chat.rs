@@ -10,6 +10,7 @@ use async_openai::types::chat::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use super::tools::{self, Calls};
 use super::wire::{ChatCompletion, ChunkReader, WireUsage};
 use crate::chat::{ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role};
 use crate::error::{ErrorKind, ModelError, Result};
@@ -42,6 +43,14 @@ impl OpenAiChat {
         Self { config: self.config.clone(), endpoint: self.endpoint.without_retries() }
     }
 
+    /// Leads requests that begin with the same instructions to the same prompt cache. Only OpenAI's own service knows the
+    /// field; others may refuse it.
+    fn cache_key(&self, request: &ChatRequest) -> Option<String> {
+        let system = request.messages.first().filter(|message| message.role == Role::System)?;
+        let hash = blake3::hash(system.content.as_bytes()).to_hex();
+        self.endpoint.is_openai().then(|| format!("wellspring-{}", &hash[..16]))
+    }
+
     #[expect(
         deprecated,
         reason = "compatible servers know only the older names of the token limit and the seed"
@@ -53,11 +62,15 @@ impl OpenAiChat {
             if self.endpoint.is_openai() { (None, limit) } else { (limit, None) };
         CreateChatCompletionRequest {
             model: self.config.model.clone(),
-            messages: request.messages.iter().map(message).collect(),
+            messages: request.messages.iter().map(message).chain(tools::turns(&request.turns)).collect(),
+            tools: tools::offered(&request.tools),
+            tool_choice: tools::choice(request),
+            response_format: request.output.as_ref().map(|output| tools::format(output, self.config.output)),
             max_tokens,
             max_completion_tokens,
             temperature: Some(request.temperature),
             seed: request.seed.map(u64::cast_signed),
+            prompt_cache_key: self.cache_key(request),
             stop: (!request.stop.is_empty()).then(|| StopConfiguration::StringArray(request.stop.clone())),
             stream: stream.then_some(true),
             stream_options: stream.then_some(ChatCompletionStreamOptions {
@@ -105,20 +118,24 @@ impl ChatModel for OpenAiChat {
             ModelError::new(ErrorKind::Corrupt, format!("{} gave no choice; try again", self.endpoint.what()))
         })?;
         let finish = choice.finish().unwrap_or(FinishReason::Other);
-        let (text, finish) = match choice.message {
-            Some(said) => match (said.content, said.refusal) {
-                (None, Some(refusal)) => (refusal, FinishReason::ContentFilter),
-                (content, _) => (content.unwrap_or_default(), finish),
-            },
-            None => (String::new(), finish),
+        let (text, finish, calls) = match choice.message {
+            Some(said) => {
+                let mut calls = Calls::of(request);
+                calls.add(said.tool_calls);
+                match (said.content, said.refusal) {
+                    (None, Some(refusal)) => (refusal, FinishReason::ContentFilter, Vec::new()),
+                    (content, _) => (content.unwrap_or_default(), finish, calls.take()),
+                }
+            }
+            None => (String::new(), finish, Vec::new()),
         };
         let model = reply.model.unwrap_or_else(|| self.config.model.clone());
         let usage = reply.usage.and_then(WireUsage::usage);
-        Ok(ChatReply { text, finish, usage, model, served_by: self.config.name.clone() })
+        Ok(ChatReply { text, calls, finish, usage, model, served_by: self.config.name.clone() })
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<BoxStream<'static, Result<ChatEvent>>> {
         let body = self.body(request, true);
-        self.endpoint.stream("/chat/completions", &body, &self.config.name, ChunkReader::default).await
+        self.endpoint.stream("/chat/completions", &body, &self.config.name, || ChunkReader::of(request)).await
     }
 }

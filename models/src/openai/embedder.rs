@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use super::approximate::ApproximateCounter;
 use super::wire::EmbeddingReply;
+use crate::budget::{Meter, Toll, Used};
+use crate::chat::Usage;
 use crate::embed::{Embedder, EmbedderInfo, Embedding, Fingerprint, TextKind, normalize};
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::registry::EmbedderEndpoint;
@@ -25,6 +27,8 @@ pub struct OpenAiEmbedder {
     info: EmbedderInfo,
     endpoint: Endpoint,
     config: EmbedderEndpoint,
+    /// Pays for every try; `None` where nobody keeps books.
+    toll: Option<Toll>,
 }
 
 impl OpenAiEmbedder {
@@ -65,7 +69,17 @@ impl OpenAiEmbedder {
             max_tokens: config.max_tokens,
             fingerprint: Fingerprint(fingerprint),
         };
-        Ok(Self { info, endpoint, config })
+        Ok(Self { info, endpoint, config, toll: None })
+    }
+
+    /// The same model over the same connections, each of whose tries is paid for.
+    pub(crate) fn paid_by(&self, meter: Meter) -> Self {
+        Self {
+            info: self.info.clone(),
+            endpoint: self.endpoint.without_retries(),
+            config: self.config.clone(),
+            toll: Some(Toll { meter, retry: self.config.retry }),
+        }
     }
 
     /// The text as it is sent, with the tokens it counts and those cut off.
@@ -101,6 +115,21 @@ impl OpenAiEmbedder {
     }
 
     async fn request(&self, batch: &[Prepared], end: Instant) -> Result<Vec<Embedding>> {
+        let Some(toll) = &self.toll else { return Ok(self.ask(batch, end).await?.0) };
+        let tokens: usize = batch.iter().map(|prepared| prepared.tokens).sum();
+        let worst = Usage { input_tokens: tokens as u64, ..Usage::default() };
+        let attempt = || async {
+            let (embeddings, told) = self.ask(batch, end).await?;
+            let used = told.map_or(Used::AtMost(worst), |tokens| {
+                Used::Told(Usage { input_tokens: tokens, ..Usage::default() })
+            });
+            Ok((embeddings, used))
+        };
+        toll.pay(worst, end, attempt).await
+    }
+
+    /// One request: the embeddings, and the tokens that the endpoint counted, where it says.
+    async fn ask(&self, batch: &[Prepared], end: Instant) -> Result<(Vec<Embedding>, Option<u64>)> {
         let dimensions =
             self.config.request_dimension.then(|| u32::try_from(self.config.dimension).ok()).flatten();
         let body = CreateEmbeddingRequest {
@@ -111,12 +140,14 @@ impl OpenAiEmbedder {
             dimensions,
         };
         let reply: EmbeddingReply = self.endpoint.json("/embeddings", &body, end).await?;
+        let told = reply.usage.and_then(|usage| usage.prompt_tokens);
         let vectors = self.in_order(reply, batch.len())?;
         let finished = |(mut vector, prepared): (Vec<f32>, &Prepared)| {
             normalize(&mut vector, &self.info.name)?;
             Ok(Embedding { vector, tokens: prepared.tokens, truncated: prepared.truncated })
         };
-        vectors.into_iter().zip(batch).map(finished).collect()
+        let embeddings: Result<Vec<Embedding>> = vectors.into_iter().zip(batch).map(finished).collect();
+        Ok((embeddings?, told))
     }
 
     /// The reply's vectors in the order of the inputs: by `index` where it is given, else as they came.

@@ -3,14 +3,25 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chat::{FinishReason, Usage};
+use super::tools::{Calls, WireCall};
+use crate::chat::{ChatRequest, FinishReason, Usage};
 use crate::error::ErrorKind;
 use crate::remote::{Dialect, Piece, error_text};
+use crate::tools::ToolCall;
 
 /// A reply of `/embeddings`.
 #[derive(Debug, Deserialize)]
 pub(super) struct EmbeddingReply {
     pub(super) data: Vec<EmbeddingItem>,
+    #[serde(default)]
+    pub(super) usage: Option<EmbeddingUsage>,
+}
+
+/// Tokens of all inputs together.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct EmbeddingUsage {
+    #[serde(default)]
+    pub(super) prompt_tokens: Option<u64>,
 }
 
 /// One vector, and which input it belongs to.
@@ -58,6 +69,8 @@ pub(super) struct Content {
     pub(super) content: Option<String>,
     #[serde(default)]
     pub(super) refusal: Option<String>,
+    #[serde(default)]
+    pub(super) tool_calls: Option<Vec<WireCall>>,
 }
 
 impl Choice {
@@ -67,6 +80,7 @@ impl Choice {
             "" => None,
             "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Some(FinishReason::Stop),
             "length" | "max_tokens" => Some(FinishReason::Length),
+            "tool_calls" | "function_call" | "tool_use" => Some(FinishReason::ToolCalls),
             "content_filter" => Some(FinishReason::ContentFilter),
             _ => Some(FinishReason::Other),
         }
@@ -80,12 +94,29 @@ pub(super) struct WireUsage {
     prompt_tokens: Option<u64>,
     #[serde(default)]
     completion_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+/// Parts of the prompt's tokens.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
 }
 
 impl WireUsage {
     /// `None` unless both numbers are there.
     pub(super) fn usage(self) -> Option<Usage> {
-        Some(Usage { input_tokens: self.prompt_tokens?, output_tokens: self.completion_tokens? })
+        Some(Usage {
+            input_tokens: self.prompt_tokens?,
+            output_tokens: self.completion_tokens?,
+            cached_input_tokens: self
+                .prompt_tokens_details
+                .and_then(|parts| parts.cached_tokens)
+                .unwrap_or(0),
+            cache_write_tokens: 0,
+        })
     }
 }
 
@@ -96,6 +127,14 @@ pub(super) struct ChunkReader {
     usage: Option<Usage>,
     /// The model declined in words of its own.
     refused: bool,
+    calls: Calls,
+}
+
+impl ChunkReader {
+    /// For the reply to a request: calls are read only where tools are offered.
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        Self { calls: Calls::of(request), ..Self::default() }
+    }
 }
 
 impl Dialect for ChunkReader {
@@ -124,15 +163,23 @@ impl Dialect for ChunkReader {
         if self.finish.is_none() {
             self.finish = choice.finish();
         }
+        let mut called = false;
         let text = choice.message.and_then(|said| {
+            called = said.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+            self.calls.add(said.tool_calls);
             self.refused |= said.refusal.as_ref().is_some_and(|refusal| !refusal.is_empty());
             said.content.filter(|content| !content.is_empty()).or(said.refusal)
         });
-        Ok(text.filter(|text| !text.is_empty()).map_or(Piece::Nothing, Piece::Text))
+        let otherwise = if called { Piece::Progress } else { Piece::Nothing };
+        Ok(text.filter(|text| !text.is_empty()).map_or(otherwise, Piece::Text))
     }
 
     fn finish(&self) -> Option<FinishReason> {
         self.finish.map(|finish| if self.refused { FinishReason::ContentFilter } else { finish })
+    }
+
+    fn calls(&mut self) -> Vec<ToolCall> {
+        self.calls.take()
     }
 
     fn usage(&self) -> Option<Usage> {

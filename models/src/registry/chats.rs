@@ -24,6 +24,17 @@ pub enum Api {
     Anthropic,
 }
 
+/// How an OpenAI-compatible endpoint is asked for JSON. Anthropic's is asked by a tool that it must use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputMode {
+    /// `response_format` with the schema.
+    #[default]
+    Schema,
+    /// `response_format` with `json_object`, for servers that know no schemas: the prompt alone tells the form.
+    Object,
+}
+
 /// A chat model behind an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +52,9 @@ pub struct ChatEndpoint {
     pub api_key: Option<Secret>,
     /// The model as the endpoint names it.
     pub model: String,
+    /// How it is asked for JSON.
+    #[serde(default)]
+    pub output: OutputMode,
     /// Tokens the model reads and writes together.
     #[serde(default = "default_context_tokens")]
     pub context_tokens: usize,
@@ -86,6 +100,7 @@ impl ChatEndpoint {
             base_url: String::new(),
             api_key: None,
             model: model.into(),
+            output: OutputMode::default(),
             context_tokens: default_context_tokens(),
             concurrency: default_concurrency(),
             queue: default_queue(),
@@ -216,6 +231,18 @@ pub enum Purpose {
     Rerank,
     /// Judging answers.
     Judge,
+}
+
+impl Purpose {
+    /// Its name in usage and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Expand => "expand",
+            Self::Rerank => "rerank",
+            Self::Judge => "judge",
+        }
+    }
 }
 
 impl Routes {

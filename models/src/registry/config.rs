@@ -18,7 +18,8 @@ pub(super) const AUTO: &str = "auto";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelsConfig {
-    /// The folder with `models/` and `lib/`; unset: `WELLSPRING_CACHE`, else `wellspring` in the XDG cache folder.
+    /// The folder with `models/` and `lib/`; unset: `WELLSPRING_CACHE`, else `lib/wellspring`
+    /// beside the program's `bin`, else `wellspring` in the XDG cache folder.
     pub cache_dir: Option<PathBuf>,
     /// The ONNX Runtime library; unset: `ORT_DYLIB_PATH`, else the one in the cache folder's `lib/`.
     pub onnxruntime: Option<PathBuf>,
@@ -166,15 +167,34 @@ fn default_concurrency() -> usize {
     4
 }
 
-/// The cache folder when none is configured: `WELLSPRING_CACHE`, else `wellspring` in `XDG_CACHE_HOME` or `~/.cache`.
+/// The folder with `models/` and `lib/` when none is configured: `WELLSPRING_CACHE`, else what a package installed beside
+/// the program, else [`user_cache_dir`].
 pub fn default_cache_dir() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    match set("WELLSPRING_CACHE") {
+        Some(named) => named,
+        None => installed_dir().unwrap_or_else(user_cache_dir),
+    }
+}
+
+/// A folder of the user's own: `WELLSPRING_CACHE`, else `wellspring` in `XDG_CACHE_HOME` or `~/.cache`.
+pub fn user_cache_dir() -> PathBuf {
     set("WELLSPRING_CACHE").unwrap_or_else(|| {
         set("XDG_CACHE_HOME")
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
             .unwrap_or_else(std::env::temp_dir)
             .join("wellspring")
     })
+}
+
+/// `PREFIX/lib/wellspring` of a program in `PREFIX/bin`, if models lie there.
+fn installed_dir() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.canonicalize().ok()?;
+    let folder = program.parent()?.parent()?.join("lib").join("wellspring");
+    folder.join("models").is_dir().then_some(folder)
+}
+
+fn set(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ impl Endpoint {
         let (first, rest) = begun.await?;
         // The pass stays with the stream: it is still a call under way, and a cut one speaks against the endpoint.
         let watched = rest.inspect(move |event| match event {
-            Ok(ChatEvent::Token(_)) => {}
+            Ok(ChatEvent::Token(_) | ChatEvent::Call(_)) => {}
             last => pass.tell(last),
         });
         Ok(stream::iter([Ok(first)]).chain(watched).boxed())
@@ -262,8 +262,11 @@ impl Endpoint {
         // Before anything is cut: half a key is still a secret.
         let said = error_message(self.api_key.redact(&String::from_utf8_lossy(&body)).as_bytes());
         let (kind, fix) = kind_of(status, &said);
-        ModelError::new(kind, format!("{} answered {}: {said}; {fix}", self.what, status.as_u16()))
-            .with_retry_after(wait)
+        let error =
+            ModelError::new(kind, format!("{} answered {}: {said}; {fix}", self.what, status.as_u16()))
+                .with_retry_after(wait);
+        // A model may have been at work behind a gateway that gave up, or before a server failed; nowhere else.
+        if matches!(status.as_u16(), 408 | 500 | 502 | 504) { error } else { error.unbilled() }
     }
 
     async fn retrying<T, F>(&self, end: Instant, pass: &mut Pass, mut attempt: impl FnMut() -> F) -> Result<T>

@@ -21,8 +21,10 @@ pub(crate) fn transport_error(what: &str, error: reqwest::Error) -> ModelError {
     } else {
         "closed the connection early"
     };
-    ModelError::new(kind, format!("{what} {happened}; check its base URL and that it runs"))
-        .with_source(error.without_url())
+    let unsent = error.is_connect();
+    let failed = ModelError::new(kind, format!("{what} {happened}; check its base URL and that it runs"))
+        .with_source(error.without_url());
+    if unsent { failed.unbilled() } else { failed }
 }
 
 /// What a status means for a caller, and what to do about it.

@@ -67,6 +67,7 @@ impl Gate {
                 ErrorKind::Unavailable,
                 format!("{} failed too often and is left alone for {} ms", self.what, wait.as_millis()),
             )
+            .unbilled()
             .with_retry_after(Some(wait))
         })?;
         Ok(Pass { gate: Arc::clone(self), _permits: [place, call], decides })

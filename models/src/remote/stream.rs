@@ -1,5 +1,6 @@
 //! Turns a streamed reply into events, and never mistakes a cut one for a whole one.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use super::failure::transport_error;
 use crate::chat::{ChatEvent, FinishReason, Usage};
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::registry::Deadlines;
+use crate::tools::ToolCall;
 
 /// How long to wait for the usage that may follow the finish reason.
 const USAGE_WAIT: Duration = Duration::from_secs(2);
@@ -27,6 +29,8 @@ pub(crate) enum Piece {
     Nothing,
     /// More text; never empty.
     Text(String),
+    /// Part of a call: work goes on.
+    Progress,
     /// The endpoint says that nothing more comes.
     End,
     /// The endpoint says that it failed: how, and in its own words.
@@ -40,6 +44,9 @@ pub(crate) trait Dialect: Send + 'static {
 
     /// Why it ended, once the endpoint has said so.
     fn finish(&self) -> Option<FinishReason>;
+
+    /// The calls it made, in order, once it has ended; taken once.
+    fn calls(&mut self) -> Vec<ToolCall>;
 
     /// What it used, once the endpoint has said so.
     fn usage(&self) -> Option<Usage>;
@@ -58,7 +65,7 @@ pub(crate) struct Reading {
     pub(crate) end: Instant,
 }
 
-/// The events of `response`: tokens, then exactly one `Done` or one `Err`. `Done` comes only when the endpoint said so,
+/// The events of `response`: tokens, then whole calls, then exactly one `Done` or one `Err`. `Done` comes only when the endpoint said so,
 /// by a finish reason or by its last event. Dropping the stream closes the connection.
 pub(crate) fn events(
     response: Response,
@@ -71,12 +78,13 @@ pub(crate) fn events(
         events: SseByteStream::new(bounded(bytes, &reading.what)).boxed(),
         dialect,
         first: Some(reading.first),
+        ending: VecDeque::new(),
         reading,
     };
     stream::unfold(Some(reader), |reader| async move {
         let mut reader = reader?;
         let event = reader.next().await;
-        let last = !matches!(event, Ok(ChatEvent::Token(_)));
+        let last = !matches!(event, Ok(ChatEvent::Token(_) | ChatEvent::Call(_)));
         Some((event, (!last).then_some(reader)))
     })
     .boxed()
@@ -117,12 +125,32 @@ struct Reader<D> {
     dialect: D,
     /// When the first token must be there; `None` once it is.
     first: Option<Instant>,
+    /// What is left to hand out once the end was read.
+    ending: VecDeque<ChatEvent>,
     reading: Reading,
 }
 
 impl<D: Dialect> Reader<D> {
-    /// The next event; everything but a token is the last one.
+    /// The next event; everything but a token or a call is the last one.
     async fn next(&mut self) -> Result<ChatEvent> {
+        if let Some(event) = self.ending.pop_front() {
+            return Ok(event);
+        }
+        let event = self.read().await?;
+        if !matches!(event, ChatEvent::Done { .. }) {
+            return Ok(event);
+        }
+        self.ending.extend(self.dialect.calls().into_iter().map(ChatEvent::Call));
+        match self.ending.pop_front() {
+            Some(call) => {
+                self.ending.push_back(event);
+                Ok(call)
+            }
+            None => Ok(event),
+        }
+    }
+
+    async fn read(&mut self) -> Result<ChatEvent> {
         loop {
             let now = Instant::now();
             let limit = match (self.dialect.finish(), self.first) {
@@ -150,6 +178,7 @@ impl<D: Dialect> Reader<D> {
                     self.first = None;
                     return Ok(ChatEvent::Token(text));
                 }
+                Piece::Progress => self.first = None,
                 Piece::Text(_) | Piece::Nothing => {}
                 Piece::End => return Ok(self.done(self.dialect.finish().unwrap_or(FinishReason::Other))),
                 Piece::Failed(kind, said) => return Err(self.reported(kind, &said)),

@@ -6,10 +6,13 @@ use tokio::time::Instant;
 
 use super::Reranker;
 use super::wire::{Ranked, Request, Results, in_order};
+use crate::budget::{Meter, Toll, Used};
+use crate::chat::Usage;
 use crate::error::{ErrorKind, ModelError, Result};
 use crate::openai::ApproximateCounter;
 use crate::registry::{RerankApi, RerankerEndpoint};
 use crate::remote::{Credential, Endpoint};
+use crate::tokens::TokenCounter;
 
 /// A remote reranking model. Passages go out in requests of at most `batch_passages`; each passage longer than
 /// `max_tokens` (estimated upwards, [`ApproximateCounter`]) is cut before it is sent. The score of a passage is compared
@@ -19,6 +22,8 @@ pub struct HttpReranker {
     config: RerankerEndpoint,
     batch: usize,
     calibrated: bool,
+    /// Pays for every try; `None` where nobody keeps books.
+    toll: Option<Toll>,
 }
 
 impl HttpReranker {
@@ -45,10 +50,32 @@ impl HttpReranker {
             config.retry,
             config.gate(),
         )?;
-        Ok(Self { endpoint, batch, calibrated: config.calibrated(), config })
+        Ok(Self { endpoint, batch, calibrated: config.calibrated(), config, toll: None })
+    }
+
+    /// The same model over the same connections, each of whose tries is paid for: at an estimate from above, since these
+    /// APIs don't tell tokens.
+    pub(crate) fn paid_by(&self, meter: Meter) -> Self {
+        Self {
+            endpoint: self.endpoint.without_retries(),
+            batch: self.batch,
+            calibrated: self.calibrated,
+            config: self.config.clone(),
+            toll: Some(Toll { meter, retry: self.config.retry }),
+        }
     }
 
     async fn request(&self, query: &str, passages: &[&str], end: Instant) -> Result<Vec<f32>> {
+        let Some(toll) = &self.toll else { return self.ask(query, passages, end).await };
+        // The query is read with each passage.
+        let asked = ApproximateCounter.count(query);
+        let tokens: usize = passages.iter().map(|passage| asked + ApproximateCounter.count(passage)).sum();
+        let worst = Usage { input_tokens: tokens as u64, ..Usage::default() };
+        let attempt = || async { Ok((self.ask(query, passages, end).await?, Used::AtMost(worst))) };
+        toll.pay(worst, end, attempt).await
+    }
+
+    async fn ask(&self, query: &str, passages: &[&str], end: Instant) -> Result<Vec<f32>> {
         let RerankerEndpoint { api, model, max_tokens, .. } = &self.config;
         let body = Request::new(*api, model, *max_tokens, query, passages);
         let ranked: Vec<Ranked> = match api {

@@ -54,7 +54,7 @@ impl ListwiseReranker {
             max_tokens: reply_tokens as u32,
             temperature: 0.0,
             seed: Some(0),
-            stop: Vec::new(),
+            ..ChatRequest::default()
         };
         let reply = self.chat.complete(&request).await?;
         let order = match reply.finish {

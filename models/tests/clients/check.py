@@ -39,6 +39,9 @@ check("openai, streamed", "".join(c.choices[0].delta.content or "" for c in chun
 check("openai, usage of a stream", chunks[-1].usage.completion_tokens, 3)
 tools = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object", "properties": {}}}}]
 check("openai, tools", completion("ok", tools=tools).choices[0].message.tool_calls[0].function.name, "search")
+chunks = completion("ok", tools=tools, stream=True)
+calls = [call for c in chunks if c.choices for call in c.choices[0].delta.tool_calls or []]
+check("openai, tools of a stream", "".join(call.function.arguments or "" for call in calls), "{}")
 fails("openai, 401", openai.AuthenticationError, lambda: completion("401"))
 fails("openai, 429", openai.RateLimitError, lambda: completion("429"))
 fails("openai, 503", openai.InternalServerError, lambda: completion("503"))
@@ -57,6 +60,9 @@ with messages.messages.stream(model="ok", max_tokens=64, messages=QUESTION) as s
     check("anthropic, usage of a stream", stream.get_final_message().usage.output_tokens, 3)
 tools = [{"name": "search", "input_schema": {"type": "object", "properties": {}}}]
 check("anthropic, tools", message("ok", tools=tools).content[0].name, "search")
+with messages.messages.stream(model="ok", max_tokens=64, messages=QUESTION, tools=tools) as stream:
+    blocks = stream.get_final_message().content
+    check("anthropic, tools of a stream", [b.name for b in blocks if b.type == "tool_use"], ["search"])
 fails("anthropic, 401", anthropic.AuthenticationError, lambda: message("401"))
 fails("anthropic, 429", anthropic.RateLimitError, lambda: message("429"))
 fails("anthropic, 529", anthropic.InternalServerError, lambda: message("529"))

@@ -14,6 +14,7 @@ pub(crate) fn request(content: &str) -> ChatRequest {
         temperature: 0.0,
         seed: Some(7),
         stop: vec!["END".to_owned()],
+        ..ChatRequest::default()
     }
 }
 
@@ -36,10 +37,12 @@ pub(crate) async fn keeps_contract(chat: &dyn ChatModel) {
                 assert!(!token.is_empty());
                 token.as_str()
             }
+            ChatEvent::Call(call) => panic!("a call without tools: {call:?}"),
             ChatEvent::Done { .. } => panic!("an event after the last one"),
         })
         .collect();
     assert_eq!(text, reply.text);
+    assert!(reply.calls.is_empty(), "a call without tools");
     assert_eq!(reply.served_by, chat.name());
     let served_by = chat.name().to_owned();
     assert_eq!(*last, ChatEvent::Done { finish: reply.finish, usage: reply.usage, served_by });

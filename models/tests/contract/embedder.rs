@@ -101,6 +101,7 @@ async fn tokens_have_places_and_unit_vectors(embedder: &dyn Embedder) {
     assert_eq!(all.len(), TEXTS.len());
     for (text, found) in TEXTS.iter().zip(&all) {
         assert_eq!(found.vectors.len(), found.spans.len() * found.dimension, "{text:?}");
+        assert_eq!(found.norms.len(), found.spans.len(), "{text:?}");
         assert_eq!(found.spans.is_empty(), text.trim().is_empty(), "{text:?}");
         let mut end = 0;
         for (index, span) in found.spans.iter().enumerate() {

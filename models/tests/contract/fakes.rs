@@ -19,7 +19,11 @@ async fn offline_chat_keeps_the_contract() {
 
 #[tokio::test]
 async fn scripted_chat_keeps_the_contract() {
-    let script = Script::reply("Thirty days [1].").using(Usage { input_tokens: 9, output_tokens: 3 });
+    let script = Script::reply("Thirty days [1].").using(Usage {
+        input_tokens: 9,
+        output_tokens: 3,
+        ..Usage::default()
+    });
     chat::keeps_contract(&ScriptedChat::new("scripted", vec![script; 4])).await;
 }
 

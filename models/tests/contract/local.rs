@@ -39,6 +39,21 @@ async fn fp32_gives_the_reference_cosines_and_int8_stays_close() {
 }
 
 #[tokio::test]
+async fn tokens_pooled_over_a_whole_text_are_its_vector_but_for_the_special_ones() {
+    let Some(registry) = registry(1) else { return };
+    for name in [FP32, INT8] {
+        let model = registry.embedder(name).await.unwrap();
+        for text in passages(8) {
+            let whole = model.embed(TextKind::Passage, &[&text]).await.unwrap().remove(0);
+            let tokens = model.tokens().unwrap().embed_tokens(&[&text]).await.unwrap().remove(0);
+            let pooled = tokens.pooled([0..0, 0..text.len()]).unwrap();
+            let near = cosine(&whole.vector, &pooled);
+            assert!(near > 0.98, "{name}: {near} of {text:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_same_text_gives_the_same_bits_in_any_company_order_and_number_of_threads() {
     let (Some(one), Some(two)) = (registry(1), registry(2)) else { return };
     let texts = passages(200);

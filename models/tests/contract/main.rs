@@ -7,6 +7,7 @@
     reason = "a test that panics has said what it had to say; clippy exempts test functions only, not their helpers"
 )]
 
+mod budget;
 mod chat;
 mod embedder;
 mod fakes;
@@ -21,6 +22,7 @@ mod remote_faults;
 mod reranker;
 mod router;
 mod shared;
+mod tools;
 
 #[path = "../provider/mod.rs"]
 mod provider;

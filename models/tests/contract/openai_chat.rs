@@ -81,7 +81,7 @@ async fn openai_chat_keeps_the_contract() {
     chat::keeps_contract(&model).await;
     let reply = model.complete(&chat::request("?")).await.unwrap();
     assert_eq!(reply.model, "m-2026");
-    assert_eq!(reply.usage, Some(Usage { input_tokens: 11, output_tokens: 3 }));
+    assert_eq!(reply.usage, Some(Usage { input_tokens: 11, output_tokens: 3, ..Usage::default() }));
 }
 
 /// What a stream of these bytes gives: its text, and how it ended.
@@ -118,7 +118,7 @@ fn done(finish: FinishReason, usage: Option<Usage>) -> ChatEvent {
 
 #[tokio::test]
 async fn every_way_to_say_that_it_ended_is_understood() {
-    let usage = Some(Usage { input_tokens: 11, output_tokens: 3 });
+    let usage = Some(Usage { input_tokens: 11, output_tokens: 3, ..Usage::default() });
     for (bytes, expected) in [
         (
             vec![piece("a"), finish("stop"), USAGE.into(), DONE.into(), DONE.into()],

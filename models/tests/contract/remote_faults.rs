@@ -13,7 +13,8 @@ use crate::chat;
 use crate::provider::{FAULTS, Provider, TEXT};
 
 const APIS: [Api; 2] = [Api::Openai, Api::Anthropic];
-const USAGE: Usage = Usage { input_tokens: 11, output_tokens: 3 };
+const USAGE: Usage =
+    Usage { input_tokens: 11, output_tokens: 3, cached_input_tokens: 0, cache_write_tokens: 0 };
 
 fn endpoint(api: Api, url: &str, model: &str) -> ChatEndpoint {
     // What is told apart by its size must have time to arrive, however busy the machine is.

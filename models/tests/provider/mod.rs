@@ -1,7 +1,8 @@
 //! A local provider that speaks both wire formats and fails on request: the model's name in a request says how.
-#![allow(dead_code, reason = "each target that includes it uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each target that includes it uses its own part")]
 
 mod bomb;
+mod play;
 mod wire;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+pub(crate) use play::{Play, Plays};
 use wire::Format;
 
 /// What the provider writes when nothing is wrong.
@@ -52,6 +54,7 @@ pub(crate) struct Provider {
     pub(crate) url: String,
     open: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
+    plays: Arc<Plays>,
 }
 
 impl Provider {
@@ -64,18 +67,26 @@ impl Provider {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (open, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (counted, asked) = (Arc::clone(&open), Arc::clone(&requests));
+        let plays = Arc::new(Plays::default());
+        let played = Arc::clone(&plays);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (counted, asked) = (Arc::clone(&counted), Arc::clone(&asked));
+                let played = Arc::clone(&played);
                 counted.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     // A client that goes away in the middle is what many tests are about.
-                    drop(answer(stream, &asked).await);
+                    drop(answer(stream, &asked, &played).await);
                     counted.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { url, open, requests }
+        Self { url, open, requests, plays }
+    }
+
+    /// What the models `script` and `obey` say, and what they were asked.
+    pub(crate) fn plays(&self) -> &Plays {
+        &self.plays
     }
 
     /// Requests that came.
@@ -94,7 +105,7 @@ impl Provider {
     }
 }
 
-async fn answer(mut stream: TcpStream, asked: &AtomicUsize) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, asked: &AtomicUsize, plays: &Plays) -> std::io::Result<()> {
     let (path, body) = read_request(&mut stream).await?;
     asked.fetch_add(1, Ordering::SeqCst);
     let request: Value = serde_json::from_str(&body).unwrap_or_default();
@@ -127,21 +138,26 @@ async fn answer(mut stream: TcpStream, asked: &AtomicUsize) -> std::io::Result<(
         }
         _ => {}
     }
+    let play = if FAULTS.contains(&name) { None } else { plays.reply(name, &request) };
+    if let Some(play) = play {
+        let kind = if streamed { "text/event-stream" } else { "application/json" };
+        let body = match streamed {
+            true => format.played_stream(&play, &request),
+            false => format.played(&play, &request),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n");
+        return whole(&mut stream, &head, body.as_bytes()).await;
+    }
     if streamed {
         write_stream(&mut stream, format, name).await
     } else {
-        write_whole(&mut stream, format, name, &request).await
+        write_whole(&mut stream, format, name).await
     }
 }
 
-async fn write_whole(
-    stream: &mut TcpStream,
-    format: Format,
-    name: &str,
-    request: &Value,
-) -> std::io::Result<()> {
+async fn write_whole(stream: &mut TcpStream, format: Format, name: &str) -> std::io::Result<()> {
     let ok = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
-    let body = format.reply(&TEXT.concat(), name != "no-usage", request);
+    let body = format.reply(&TEXT.concat(), name != "no-usage");
     match name {
         "slow" | "stop" => {
             let head = format!("{ok}content-length: {}\r\nconnection: close\r\n\r\n", body.len());

@@ -14,7 +14,7 @@ fn data(value: &Value) -> String {
 }
 
 /// One of Anthropic's events, which name their kind twice.
-fn event(value: &Value) -> String {
+pub(super) fn event(value: &Value) -> String {
     format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap_or_default())
 }
 
@@ -38,23 +38,12 @@ impl Format {
         }
     }
 
-    /// A whole reply; a request that offers tools gets a call of the first.
-    pub(super) fn reply(self, text: &str, usage: bool, request: &Value) -> String {
-        let tool = &request["tools"][0];
+    /// A whole reply.
+    pub(super) fn reply(self, text: &str, usage: bool) -> String {
         let mut reply = match self {
-            Self::Openai if tool.is_object() => json!({
-                "id": "c1", "object": "chat.completion", "created": 1, "model": "m-1",
-                "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null,
-                    "tool_calls": [{"id": "t1", "type": "function",
-                        "function": {"name": tool["function"]["name"], "arguments": "{}"}}]}}],
-            }),
             Self::Openai => json!({
                 "id": "c1", "object": "chat.completion", "created": 1, "model": "m-1",
                 "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            }),
-            Self::Anthropic if tool.is_object() => json!({
-                "id": "m1", "type": "message", "role": "assistant", "model": "m-1", "stop_reason": "tool_use",
-                "stop_sequence": null, "content": [{"type": "tool_use", "id": "t1", "name": tool["name"], "input": {}}],
             }),
             Self::Anthropic => json!({
                 "id": "m1", "type": "message", "role": "assistant", "model": "m-1", "stop_reason": "end_turn",
@@ -114,6 +103,23 @@ impl Format {
         }
     }
 
+    /// All that follows a reply that was played, usage included.
+    pub(super) fn closing_with(self, reason: &str) -> String {
+        match self {
+            Self::Openai => {
+                let counts = json!({"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14});
+                let counted = json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
+                    "choices": [], "usage": counts});
+                chunk(json!({}), Some(reason)) + &data(&counted) + &self.last()
+            }
+            Self::Anthropic => {
+                let delta = json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null},
+                    "usage": {"output_tokens": 3}});
+                event(&delta) + &self.last()
+            }
+        }
+    }
+
     /// The last event.
     pub(super) fn last(self) -> String {
         match self {
@@ -123,7 +129,7 @@ impl Format {
     }
 }
 
-fn chunk(delta: Value, finish: Option<&str>) -> String {
+pub(super) fn chunk(delta: Value, finish: Option<&str>) -> String {
     data(&json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
 }

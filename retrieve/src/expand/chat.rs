@@ -44,7 +44,7 @@ pub(super) async fn write(
         max_tokens: TOKENS_EACH * u32::try_from(count).unwrap_or(1),
         temperature: 0.0,
         seed: Some(0),
-        stop: Vec::new(),
+        ..ChatRequest::default()
     };
     let reply = model.complete(&request).await?;
     let texts = match reply.finish {

@@ -33,8 +33,7 @@ impl<'a> Wider<'a> {
         legs: impl Fn(Cow<'a, Query>) -> Legs<'a> + Send + Sync + 'a,
         timings: &mut Timings,
     ) -> (Self, Legs<'a>) {
-        let Expansion { added, passages, degraded } =
-            expand(&query.expand, registry, &query.text, timings).await;
+        let Expansion { added, passages, degraded } = expand(query, registry, timings).await;
         let own = legs(Cow::Borrowed(query)).with_passages(passages);
         let mut wider = Self {
             query,

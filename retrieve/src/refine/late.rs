@@ -164,6 +164,7 @@ mod tests {
         let vectors = TokenVectors {
             spans: (0..vectors.len()).map(|i| i..i + 1).collect(),
             vectors: vectors.concat(),
+            norms: vec![1.0; vectors.len()],
             dimension: 2,
         };
         Tokens::of(&vectors)

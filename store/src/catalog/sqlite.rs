@@ -27,24 +27,33 @@ use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{Access, CollectionScope, Scope, TenantId};
 
 mod accept;
+mod accounts;
+mod acl;
+mod audit;
 mod changes;
 mod check;
 mod collections;
 mod connection;
+mod conversations;
 mod documents;
 mod failure;
+mod feedback;
 mod filter_sql;
 mod jobs;
 mod leases;
+mod ledger;
 mod names;
 mod purge;
 mod queries;
 mod recorded;
+mod replies;
+mod runs;
 mod scoped;
 mod store;
 mod text;
 mod tuning;
 mod versions;
+mod webhooks;
 mod writer;
 
 /// See the module.
@@ -148,6 +157,7 @@ impl Catalog for SqliteCatalog {
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Accepted> {
         scoped::check_acl(document.acl.as_deref())?;
+        acl::check_writer(scope.scope(), document.acl.as_deref())?;
         accept::check_key(idempotency.as_ref())?;
         let (now, scope) = (self.now(), scope.clone());
         write!(self, "accept", accept::accept(now, scope, document, idempotency))
@@ -192,6 +202,27 @@ impl Catalog for SqliteCatalog {
     async fn delete_document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Seq> {
         let (now, scope, id) = (self.now(), scope.clone(), id.clone());
         write!(self, "delete", accept::delete(now, scope, id))
+    }
+
+    async fn set_acl(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        acl: Option<Vec<String>>,
+    ) -> Result<()> {
+        scoped::check_acl(acl.as_deref())?;
+        let (now, scope, id) = (self.now(), scope.clone(), id.clone());
+        write!(self, acl::set(now, scope, id, acl))
+    }
+
+    async fn delete_version(
+        &self,
+        scope: &CollectionScope,
+        id: &DocumentId,
+        version: Version,
+    ) -> Result<Seq> {
+        let (now, scope, id) = (self.now(), scope.clone(), id.clone());
+        write!(self, "delete", accept::delete_version(now, scope, id, version))
     }
 
     async fn lease(&self, owner: &str, lease: Duration) -> Result<Option<Lease>> {

@@ -9,14 +9,16 @@
     reason = "a test that panics has said what it had to say, also outside the test functions themselves"
 )]
 
+mod accounts_sqlite;
 mod blobs_local;
 mod catalog_file;
-mod catalog_plans;
 mod catalog_sqlite;
 mod catalog_throughput;
 mod contract;
 mod contract_edge;
 mod contract_keyword;
+mod contract_money;
+mod contract_talk;
 mod contract_vector;
 mod exact_terms;
 mod filter;

@@ -14,7 +14,7 @@ use wellspring_eval::engine::{Engine, EngineFactory, Switches};
 use wellspring_eval::error::EvalError;
 use wellspring_eval::legs::RememberedLegs;
 use wellspring_ingest::{ChunkConfig, ChunkMode, CollectionSettings, WorkerPool};
-use wellspring_models::registry::Registry;
+use wellspring_models::registry::user_cache_dir;
 use wellspring_models::{ChatModel, Embedder, Purpose};
 use wellspring_retrieve::Retriever;
 use wellspring_store::{CollectionName, CollectionScope, ContentHash, ErrorKind, NewCollection};
@@ -87,8 +87,11 @@ impl Bench {
         config::overlay(&mut base, &FIXED.parse().context("a fixed setting is no TOML")?);
         let mut global = global.clone();
         if existing.is_none() {
-            let cache =
-                || anyhow::Ok(Registry::new(config::checked(base.clone())?.models)?.cache_dir().join("eval"));
+            // Never beside an installed model: that folder may not be the user's.
+            let cache = || {
+                let models = config::checked(base.clone())?.models;
+                anyhow::Ok(models.cache_dir.unwrap_or_else(user_cache_dir).join("eval"))
+            };
             global.data = Some(match work {
                 Some(work) => work,
                 None => cache()?,

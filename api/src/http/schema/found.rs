@@ -243,6 +243,8 @@ pub(crate) struct Answer {
     /// Tokens of the generation, where the provider says.
     #[schema(required)]
     usage: Option<Usage>,
+    /// What all paid models that were called for this answer used and cost, those of the search included.
+    spending: Spending,
     /// The chat model that wrote it; null for quoted sentences.
     #[schema(required)]
     model: Option<String>,
@@ -255,6 +257,14 @@ pub(crate) struct Answer {
     degraded: Vec<Degraded>,
     /// Milliseconds per stage, and `total`.
     timings: BTreeMap<String, f64>,
+    /// The question as it was understood from what was asked before, where that differs.
+    standalone: Option<String>,
+    /// The answer in the schema that was asked for.
+    structured: Option<super::Structured>,
+    /// Every step of the agent that made it; absent for others.
+    steps: Option<Vec<super::Step>>,
+    /// The agent's run, where it had to wait for a person.
+    run: Option<String>,
 }
 
 /// Whether the passages answer the question.
@@ -420,6 +430,45 @@ pub(crate) struct NumberedPassage {
 pub(crate) struct Usage {
     input_tokens: u64,
     output_tokens: u64,
+    /// Of the tokens read, how many the provider had in its prompt cache.
+    cached_input_tokens: u64,
+    /// Of the tokens read, how many the provider put into its prompt cache, where it charges for that.
+    cache_write_tokens: u64,
+}
+
+/// What the paid models that were called for one answer came to.
+#[derive(ToSchema)]
+pub(crate) struct Spending {
+    /// By purpose and model; empty where no paid model was called.
+    lines: Vec<SpendingLine>,
+    /// All lines with a price together, as a decimal; null where none has one.
+    #[schema(required, example = "0.0132")]
+    cost: Option<String>,
+    /// What the costs are in, where there are any.
+    #[schema(required, example = "USD")]
+    currency: Option<String>,
+}
+
+/// What the calls of one kind to one model came to.
+#[derive(ToSchema)]
+pub(crate) struct SpendingLine {
+    /// `answer`, `expand`, `rerank`, `embed_query`, …
+    purpose: String,
+    /// The model's configured name.
+    model: String,
+    /// Tries that were or may have been charged for.
+    calls: u64,
+    /// Replies that were kept from an earlier call and cost nothing.
+    cached: u64,
+    input_tokens: u64,
+    /// Of those, how many the provider had in its prompt cache.
+    cached_input_tokens: u64,
+    output_tokens: u64,
+    /// Whether some of the numbers are upper estimates, since the provider did not tell.
+    estimated: bool,
+    /// As a decimal; null without a price.
+    #[schema(required)]
+    cost: Option<String>,
 }
 
 /// The prompt that was used.
@@ -437,4 +486,13 @@ pub(crate) struct Warning {
     #[schema(example = "truncated")]
     code: String,
     message: String,
+}
+
+/// One event of a stream; the stream's description says which there are.
+#[derive(ToSchema)]
+pub(crate) struct ServerSentEvent {
+    /// `message` where it has no name.
+    event: Option<String>,
+    /// JSON, or `[DONE]`.
+    data: String,
 }

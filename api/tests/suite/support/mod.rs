@@ -5,7 +5,7 @@
 mod schema;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -18,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A running server. It is killed when dropped.
 pub(crate) struct Server {
     child: Child,
+    out: BufReader<ChildStdout>,
     pub(crate) port: u16,
     pub(crate) client: Client,
     api: Value,
@@ -65,15 +66,37 @@ impl Server {
         data: std::sync::Arc<tempfile::TempDir>,
         settings: &[(&str, &str)],
     ) -> Self {
+        let environment: Vec<(String, String)> = settings
+            .iter()
+            .map(|(key, value)| {
+                (format!("WELLSPRING__{}", key.replace('.', "__").to_uppercase()), (*value).to_owned())
+            })
+            .collect();
+        Self::start_as(data, &environment, Stdio::inherit()).await
+    }
+
+    /// A server with further variables, whose log goes into a file.
+    pub(crate) async fn start_logged(
+        data: std::sync::Arc<tempfile::TempDir>,
+        environment: &[(String, String)],
+        log: std::fs::File,
+    ) -> Self {
+        Self::start_as(data, environment, log.into()).await
+    }
+
+    async fn start_as(
+        data: std::sync::Arc<tempfile::TempDir>,
+        environment: &[(String, String)],
+        log: Stdio,
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wellspring"));
         command.arg("--data").arg(data.path()).args(["serve", "--listen", "127.0.0.1:0"]);
         command.env("WELLSPRING__MODELS__DEFAULT_EMBEDDER", "fake/hash").env("RUST_LOG", "warn");
-        for (key, value) in settings {
-            command.env(format!("WELLSPRING__{}", key.replace('.', "__").to_uppercase()), value);
-        }
+        command.envs(environment.iter().map(|(key, value)| (key, value))).stderr(log);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let port = line
             .trim()
             .strip_prefix("listening on http://127.0.0.1:")
@@ -82,9 +105,21 @@ impl Server {
         // reqwest has no crypto provider of its own; another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut server = Self { child, port, client, api: Value::Null, data };
+        let mut server = Self { child, out, port, client, api: Value::Null, data };
         server.api = server.request(Method::GET, "/openapi.json").send().await.unwrap().json().await.unwrap();
         server
+    }
+
+    /// What it prints next.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Its description of itself.
+    pub(crate) fn api(&self) -> &Value {
+        &self.api
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -9,7 +9,8 @@ pub(crate) fn check(api: &Value, method: &Method, path: &str, status: StatusCode
     let responses = &operation["responses"];
     let Some(response) = responses.get(status.as_str()) else {
         // What every request can meet (a foreign host, a timeout, a full server) is not repeated at each operation.
-        let shared = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 413 | 415 | 422 | 500 | 503 | 504);
+        let shared =
+            matches!(status.as_u16(), 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503 | 504);
         assert!(shared, "{method} {path}: {status} is not described");
         return matches(api, &api["components"]["schemas"]["Problem"], body, "problem");
     };

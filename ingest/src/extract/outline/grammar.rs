@@ -59,6 +59,28 @@ const C: &[&str] = &[
     "class_specifier",
     "namespace_definition",
 ];
+const CSHARP: &[&str] = &[
+    "namespace_declaration",
+    "class_declaration",
+    "struct_declaration",
+    "interface_declaration",
+    "record_declaration",
+    "enum_declaration",
+    "delegate_declaration",
+    "method_declaration",
+    "constructor_declaration",
+];
+const RUBY: &[&str] = &["module", "class", "method", "singleton_method"];
+const PHP: &[&str] = &[
+    "namespace_definition",
+    "class_declaration",
+    "interface_declaration",
+    "trait_declaration",
+    "enum_declaration",
+    "method_declaration",
+    "function_definition",
+];
+const BASH: &[&str] = &["function_definition"];
 
 impl Grammar {
     /// The grammar of a language; `None` where there is none. The file's `name` tells dialects apart.
@@ -84,6 +106,10 @@ impl Grammar {
             Language::C | Language::Cpp => {
                 (tree_sitter_cpp::LANGUAGE, C, &["template_declaration"], &["attribute_declaration"])
             }
+            Language::CSharp => (tree_sitter_c_sharp::LANGUAGE, CSHARP, &[], &[]),
+            Language::Ruby => (tree_sitter_ruby::LANGUAGE, RUBY, &[], &[]),
+            Language::Php => (tree_sitter_php::LANGUAGE_PHP, PHP, &[], &[]),
+            Language::Shell => (tree_sitter_bash::LANGUAGE, BASH, &[], &[]),
             _ => return None,
         };
         Some(Self { function, parts, wrappers, attributes })
@@ -139,8 +165,12 @@ impl Grammar {
             "function_definition" if field("declarator").is_some() => {
                 declared(field("declarator")?).and_then(said)
             }
-            // A use of a type, or a forward declaration.
-            "struct_specifier" | "union_specifier" | "enum_specifier" | "class_specifier"
+            // A use of a type, or a forward declaration; a namespace that holds the whole file is not where its name stands.
+            "struct_specifier"
+            | "union_specifier"
+            | "enum_specifier"
+            | "class_specifier"
+            | "namespace_definition"
                 if field("body").is_none() =>
             {
                 None

@@ -13,7 +13,9 @@ use wellspring_ingest::{
     CollectionSettings, Content, Embedders, InProcess, IngestConfig, Ingestor, JobReport, Submission,
 };
 use wellspring_models::fake::{CallCount, HashEmbedder};
-use wellspring_models::{Embedder, EmbedderInfo, Embedding, ErrorKind, ModelError, TextKind, TokenCounter};
+use wellspring_models::{
+    Embedder, EmbedderInfo, Embedding, ErrorKind, ModelError, TextKind, TokenCounter, TokenEmbedder,
+};
 use wellspring_store::clock::{Clock, SystemClock};
 use wellspring_store::jobs::{Job, JobId, JobState, Stage};
 use wellspring_store::keyword::KeywordQuery;
@@ -75,6 +77,10 @@ impl Embedder for Gated {
 
     fn counter(&self) -> Arc<dyn TokenCounter> {
         self.inner.counter()
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEmbedder> {
+        self.inner.tokens()
     }
 
     async fn embed(&self, kind: TextKind, texts: &[&str]) -> wellspring_models::Result<Vec<Embedding>> {

@@ -157,7 +157,7 @@ async fn remember(
     Ok(())
 }
 
-async fn living_document(
+pub(super) async fn living_document(
     connection: &mut SqliteConnection,
     scope: &CollectionScope,
     id: &DocumentId,
@@ -189,7 +189,7 @@ async fn may_replace(
 }
 
 /// Key, state and access list of the versions that are not removed.
-async fn live_versions(
+pub(super) async fn live_versions(
     connection: &mut SqliteConnection,
     document: i64,
 ) -> Result<Vec<(i64, String, Option<String>)>> {
@@ -200,6 +200,21 @@ async fn live_versions(
     .fetch_all(connection)
     .await
     .during("look up the document")
+}
+
+pub(super) async fn delete_version(
+    connection: &mut SqliteConnection,
+    now: i64,
+    scope: CollectionScope,
+    id: DocumentId,
+    version: Version,
+) -> Result<Seq> {
+    let (_, shown, _) = super::queries::shown(connection, &scope, &id).await?;
+    if shown != version {
+        let message = format!("version {shown} of the document {:?} is the visible one", id.as_str());
+        return Err(StoreError::new(ErrorKind::Conflict, message));
+    }
+    delete(connection, now, scope, id).await
 }
 
 pub(super) async fn delete(

@@ -3,8 +3,8 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use super::failure::During;
-use super::recorded;
 use super::scoped::{arguments, json, living, no_collection, parsed, signed, unsigned};
+use super::{conversations, feedback, recorded};
 use crate::clock::rfc3339;
 use crate::document::{Collection, CollectionKey, CollectionName, NewCollection};
 use crate::error::{ErrorKind, Result, StoreError};
@@ -207,5 +207,7 @@ pub(super) async fn delete(
     .execute(&mut *connection)
     .await
     .during("delete the collection")?;
+    feedback::forget(connection, scope.key().0).await?;
+    conversations::forget(connection, scope.key().0).await?;
     recorded::forget(connection, scope.key().0).await
 }

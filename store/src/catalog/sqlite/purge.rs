@@ -128,6 +128,7 @@ async fn leftovers(connection: &mut SqliteConnection, now: i64) -> Result<()> {
         .execute(&mut *connection)
         .await
         .during("forget idempotency keys")?;
+    super::webhooks::forget(connection, now).await?;
     let emptied: Vec<i64> = sqlx::query_scalar(
         "SELECT key FROM collections WHERE deleted_at IS NOT NULL \
             AND NOT EXISTS (SELECT 1 FROM documents WHERE collection_key = collections.key)",

@@ -3,22 +3,28 @@
 //! Each takes an empty catalog and the clock it was opened with; `contract_tests!` lists them.
 
 mod access;
+mod acl;
 mod documents;
+mod feedback;
 mod indexes;
 mod jobs;
 mod names;
 mod races;
 mod recorded;
 mod tuning;
+mod webhooks;
 
 pub(crate) use access::*;
+pub(crate) use acl::*;
 pub(crate) use documents::*;
+pub(crate) use feedback::*;
 pub(crate) use indexes::*;
 pub(crate) use jobs::*;
 pub(crate) use names::*;
 pub(crate) use races::*;
 pub(crate) use recorded::*;
 pub(crate) use tuning::*;
+pub(crate) use webhooks::*;
 
 /// Hands every rule's name to a macro.
 macro_rules! rules {
@@ -27,6 +33,7 @@ macro_rules! rules {
             collections_are_made_listed_and_deleted,
             a_collection_made_again_is_empty,
             a_document_is_visible_once_published,
+            a_version_is_deleted_only_while_it_is_visible,
             an_update_replaces_in_one_step,
             text_and_spans_are_cut_at_characters,
             long_texts_are_read_in_parts,
@@ -43,6 +50,9 @@ macro_rules! rules {
             access_lists_hide_documents,
             principals_are_compared_exactly,
             hidden_documents_cannot_be_replaced,
+            an_access_list_changes_at_once,
+            only_who_sees_a_document_changes_its_list,
+            a_changed_list_holds_for_versions_to_come,
             collections_can_be_withheld,
             a_scope_of_a_deleted_collection_sees_nothing,
             jobs_are_leased_once_and_in_order,
@@ -58,6 +68,12 @@ macro_rules! rules {
             cancelling_works_in_every_state,
             jobs_end_with_their_reason,
             jobs_are_listed_newest_first,
+            feedback_is_kept_once_and_bounded,
+            feedback_stays_behind_walls,
+            receivers_are_told_once_of_what_is_theirs,
+            deliveries_are_retried_given_up_and_replayed,
+            deliveries_stay_behind_walls_and_bounds,
+            events_are_kept_no_longer_than_they_are_needed,
             the_backlog_is_counted,
             deleting_beats_a_running_job,
             deleting_cancels_queued_jobs,

@@ -53,7 +53,7 @@ pub(super) async fn serve(
     session: Session,
     printer: Printer,
 ) -> anyhow::Result<BTreeMap<i32, usize>> {
-    check_address(address)?;
+    check_address(address, false)?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
     let token = uuid::Uuid::new_v4().simple().to_string();

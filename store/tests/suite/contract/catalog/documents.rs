@@ -43,6 +43,23 @@ pub(crate) async fn a_collection_made_again_is_empty(f: &Fixture) {
     assert_eq!(f.published(&again, document("a", "new"), "new").await.version, 1);
 }
 
+pub(crate) async fn a_version_is_deleted_only_while_it_is_visible(f: &Fixture) {
+    let docs = f.docs().await;
+    f.published(&docs, document("a", "one\n"), "one\n").await;
+    f.published(&docs, document("a", "two\n"), "two\n").await;
+    for other in [1, 3] {
+        assert_eq!(
+            kind(f.catalog.delete_version(&docs, &id("a"), other).await),
+            ErrorKind::Conflict,
+            "{other}"
+        );
+    }
+    f.catalog.document(&docs, &id("a")).await.unwrap();
+    f.catalog.delete_version(&docs, &id("a"), 2).await.unwrap();
+    assert_eq!(kind(f.catalog.document(&docs, &id("a")).await), ErrorKind::NotFound);
+    assert_eq!(kind(f.catalog.delete_version(&docs, &id("a"), 2).await), ErrorKind::NotFound);
+}
+
 pub(crate) async fn a_document_is_visible_once_published(f: &Fixture) {
     let docs = f.docs().await;
     let lease = f.stored(&docs, document("a", "one\ntwo\n"), "one\ntwo\n").await;

@@ -1,0 +1,424 @@
+//! The loop: what was called is worked off, then the model is asked again, until it answers, must wait, or a limit is met.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use wellspring_models::prompt::{as_data, fence, fill};
+use wellspring_models::{
+    ChatModel, ChatReply, ChatRequest, Message, Role, ToolCall, ToolChoice, ToolResult, ToolSpec, ToolTurn,
+};
+
+use super::look::{FETCH, Found, Looked, SEARCH, specs, wrong};
+use super::state::{Outcome, State, Turn};
+use super::{Agent, AgentConfig, Approval, End, KeptRun, Paused, RunStage, SYSTEM, Step, StepKind};
+use crate::conversation::Asker;
+use crate::error::{AnswerError, ErrorKind, Result};
+use crate::prompt;
+use crate::reply::{Answer, AnswerEvent};
+use crate::run::Run;
+use crate::suspicion::{Suspicion, suspicions};
+use crate::tool::AllowedTools;
+
+/// Calls of one turn; later ones are refused.
+const CALLS_PER_TURN: usize = 8;
+/// Characters of arguments in the log.
+const LOGGED: usize = 2_000;
+
+/// A run under way.
+pub(super) struct Going {
+    pub(super) agent: Agent,
+    pub(super) run: Run,
+    pub(super) asker: Asker,
+    pub(super) allowed: AllowedTools,
+    pub(super) may_wait: bool,
+    pub(super) state: State,
+    /// As it is kept, once it had to wait.
+    pub(super) kept: Option<KeptRun>,
+}
+
+/// What becomes of a call.
+enum Fate {
+    /// It was made, or refused.
+    Settled(Outcome),
+    /// A person must decide.
+    Waits(Approval),
+}
+
+impl Going {
+    /// Goes on until the run is over or has to wait.
+    pub(super) async fn go(&mut self) -> Result<End> {
+        let end = self.stretch().await;
+        // A run that failed is over, too; one that waits was kept already.
+        if let Some(kept) = self.kept.as_ref().filter(|_| !matches!(end, Ok(End::Paused(_)))) {
+            let body = self.state.body()?;
+            let ended =
+                self.agent.runs.change(&self.asker, kept.id, kept.version, RunStage::Ended, body).await;
+            if let Err(error) = ended {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a run's end was not kept");
+            }
+        }
+        end
+    }
+
+    fn config(&self) -> AgentConfig {
+        self.agent.answerer.config.agent
+    }
+
+    async fn stretch(&mut self) -> Result<End> {
+        let start = Instant::now();
+        let Some(model) = self.run.model_for(self.state.request.model.as_deref())? else {
+            let message = "an agent needs a chat model, and none is configured: set `answer.model` or `models.routes.answer`";
+            return Err(AnswerError::new(ErrorKind::Invalid, message));
+        };
+        if self.kept.is_none() {
+            let request = self.state.request.clone();
+            self.state.standalone = self.run.understand(&request).await;
+        }
+        let config = self.config();
+        let left = config.deadline_ms.saturating_sub(self.state.spent_ms);
+        let limit = Duration::from_millis(left);
+        let spent_before = self.state.spent_ms;
+        let retriever = Arc::clone(&self.agent.answerer.retriever);
+        let mut found = Found::again(&retriever, &self.run.scope, &mut self.state).await?;
+        loop {
+            let remaining = limit.saturating_sub(start.elapsed());
+            let late = || {
+                let message = format!(
+                    "the agent did not finish within {} ms (`answer.agent.deadline_ms`)",
+                    config.deadline_ms
+                );
+                AnswerError::new(ErrorKind::Timeout, message)
+            };
+            if remaining.is_zero() {
+                return Err(late());
+            }
+            let worked = timeout(remaining, self.work_off(&mut found)).await.map_err(|_| late())??;
+            self.state.passages = found.0.iter().map(|passage| passage.chunk_id.clone()).collect();
+            self.state.spent_ms = spent_before + millis(start);
+            if let Some(approval) = worked {
+                return self.pause(approval).await;
+            }
+            let remaining = limit.saturating_sub(start.elapsed());
+            let asked = timeout(remaining, self.ask(model.as_ref(), &found)).await.map_err(|_| late())?;
+            let (reply, must_answer) = asked?;
+            self.state.spent_ms = spent_before + millis(start);
+            if reply.calls.is_empty() || must_answer {
+                let answer = self.answer(start, reply, found).await?;
+                return Ok(End::Answered(Box::new(answer)));
+            }
+            let calls = reply.calls.into_iter().map(|call| (call, None)).collect();
+            self.state.turns.push(Turn { text: reply.text, calls });
+        }
+    }
+
+    /// Asks the model; whether it had to answer this time.
+    async fn ask(&mut self, model: &dyn ChatModel, found: &Found) -> Result<(ChatReply, bool)> {
+        let (config, settings) = (self.config(), Arc::clone(&self.agent.answerer.config));
+        let used = self.state.usage.input_tokens + self.state.usage.output_tokens;
+        if used >= config.tokens {
+            let message = format!(
+                "the agent used {used} tokens, and {} is the limit (`answer.agent.tokens`)",
+                config.tokens
+            );
+            return Err(AnswerError::new(ErrorKind::RateLimited, message));
+        }
+        let last = self.state.turns.len() + 1 >= config.turns;
+        let short = used + 2 * u64::from(settings.max_tokens) >= config.tokens;
+        let fence = fence()?;
+        let system = fill(SYSTEM, &[("fence", &fence)]).trim_end().to_owned();
+        let question = format!("Question: {}", self.state.question());
+        let request = ChatRequest {
+            messages: vec![
+                Message { role: Role::System, content: system },
+                Message { role: Role::User, content: question },
+            ],
+            tools: self.offered(),
+            tool_choice: if last || short { ToolChoice::None } else { ToolChoice::Auto },
+            turns: self.state.turns.iter().map(|turn| told(turn, found, &fence)).collect(),
+            output: None,
+            max_tokens: settings.max_tokens,
+            temperature: settings.temperature,
+            seed: settings.seed,
+            stop: Vec::new(),
+        };
+        let reply = model.complete(&request).await?;
+        let usage = &mut self.state.usage;
+        match reply.usage {
+            Some(counted) => {
+                usage.input_tokens += counted.input_tokens;
+                usage.output_tokens += counted.output_tokens;
+            }
+            // A provider that does not count must not make the run endless.
+            None => {
+                usage.input_tokens += estimate(&request) as u64;
+                usage.output_tokens += prompt::estimate(&reply.text) as u64 + 50 * reply.calls.len() as u64;
+            }
+        }
+        Ok((reply, last || short))
+    }
+
+    /// The tools of this run, as the model is told of them.
+    fn offered(&self) -> Vec<ToolSpec> {
+        let registered = self.agent.toolbox.list(&self.allowed).into_iter();
+        let usable = registered.filter(|info| self.may_wait || !info.needs_approval);
+        specs().into_iter().chain(usable.map(|info| info.spec.clone())).collect()
+    }
+
+    /// Makes the calls of the last turn that were not made yet, in order, up to one that must wait.
+    async fn work_off(&mut self, found: &mut Found) -> Result<Option<Approval>> {
+        let Some(turn) = self.state.turns.last() else { return Ok(None) };
+        let open: Vec<(usize, ToolCall)> = turn
+            .calls
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, outcome))| outcome.is_none())
+            .map(|(place, (call, _))| (place, call.clone()))
+            .collect();
+        for (place, call) in open {
+            match Box::pin(self.make(place, &call, found)).await? {
+                Fate::Settled(outcome) => {
+                    if let Some(turn) = self.state.turns.last_mut() {
+                        turn.calls[place].1 = Some(outcome);
+                    }
+                }
+                Fate::Waits(approval) => return Ok(Some(approval)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn make(&mut self, place: usize, call: &ToolCall, found: &mut Found) -> Result<Fate> {
+        let start = Instant::now();
+        let config = self.config();
+        // A decision is about the first call that is open, whatever becomes of it.
+        let verdict = self.state.verdict.take();
+        self.state.calls += 1;
+        let arguments = match &call.arguments {
+            Ok(arguments) => arguments.clone(),
+            Err(_) => return Ok(self.refused(start, call, "the arguments are not JSON").await),
+        };
+        if place >= CALLS_PER_TURN || self.state.calls > config.calls {
+            return Ok(self
+                .refused(start, call, "there were too many calls; answer from what you have")
+                .await);
+        }
+        if let Some(spec) = specs().iter().find(|spec| spec.name == call.name) {
+            if let Some(why) = wrong(spec, &arguments) {
+                return Ok(self.refused(start, call, &format!("the arguments are wrong: {why}")).await);
+            }
+            return self.look(start, call, &arguments, found).await;
+        }
+        if let Err(error) = self.agent.toolbox.check(&self.allowed, &call.name, &arguments) {
+            return Ok(self.refused(start, call, &error.to_string()).await);
+        }
+        if let Some(why) = self.must_wait(&call.name) {
+            match verdict {
+                Some((true, _)) => {}
+                Some((false, reason)) => {
+                    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                    return Ok(self
+                        .refused(start, call, &format!("a person rejected this call{reason}"))
+                        .await);
+                }
+                None if !self.may_wait => {
+                    return Ok(self
+                        .refused(start, call, "this call needs a person, and nobody can be asked here")
+                        .await);
+                }
+                None => {
+                    let (tool, arguments) = (call.name.clone(), arguments);
+                    let id = format!("{}-{place}", self.state.turns.len());
+                    // It is counted when it is made.
+                    self.state.calls -= 1;
+                    return Ok(Fate::Waits(Approval { call: id, tool, arguments, why }));
+                }
+            }
+        }
+        self.call(start, call, arguments).await
+    }
+
+    /// Why a call of a registered tool must wait for a person; `None` if it need not.
+    fn must_wait(&self, name: &str) -> Option<String> {
+        let marked = self.agent.toolbox.info(&self.allowed, name).is_ok_and(|info| info.needs_approval);
+        if marked {
+            return Some("the tool needs approval".to_owned());
+        }
+        let wary = self.config().approve_after_suspicion && self.state.tainted;
+        wary.then(|| "a passage that was read looks as if it were written to steer a model".to_owned())
+    }
+
+    async fn call(&mut self, start: Instant, call: &ToolCall, arguments: Value) -> Result<Fate> {
+        let result = self.agent.toolbox.call(&self.allowed, &call.name, arguments).await;
+        let (content, is_error) = match result {
+            Ok(value) => {
+                numbers(&value, &mut self.state.computed);
+                (value.to_string(), false)
+            }
+            Err(error) => (error.to_string(), true),
+        };
+        let doubtful = suspicions(&content).iter().any(|suspicion| *suspicion != Suspicion::Request);
+        self.state.tainted |= doubtful;
+        let shown = as_data(&cut(&content, self.config().result_bytes));
+        let outcome = if is_error { content.clone() } else { format!("{} bytes", content.len()) };
+        self.log(start, StepKind::Tool, call, !is_error, outcome, Vec::new()).await;
+        Ok(Fate::Settled(Outcome::Text { content: shown, is_error }))
+    }
+
+    async fn look(
+        &mut self,
+        start: Instant,
+        call: &ToolCall,
+        arguments: &Value,
+        found: &mut Found,
+    ) -> Result<Fate> {
+        let retriever = Arc::clone(&self.agent.answerer.retriever);
+        let exclude = self.agent.answerer.config.injection.exclude;
+        let searches = call.name == SEARCH;
+        let looked = if searches {
+            let limits = (self.config().passages, exclude);
+            found.search(&retriever, &self.run.scope, &self.state, arguments, limits).await
+        } else {
+            found.fetch(&retriever, &self.run.scope, arguments).await
+        };
+        let kind = if searches { StepKind::Search } else { StepKind::Fetch };
+        let Looked { outcome, numbers, doubtful, told } = match looked {
+            Ok(looked) => looked,
+            // What the model asked wrongly, it can ask rightly.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                return Ok(self.refused(start, call, &error.to_string()).await);
+            }
+            Err(error) => return Err(error),
+        };
+        self.state.tainted |= doubtful;
+        if call.name == FETCH && !numbers.is_empty() {
+            self.state.wide.extend(&numbers);
+        }
+        let ok = matches!(outcome, Outcome::Passages { .. });
+        self.log(start, kind, call, ok, told, numbers).await;
+        Ok(Fate::Settled(outcome))
+    }
+
+    async fn refused(&mut self, start: Instant, call: &ToolCall, why: &str) -> Fate {
+        self.log(start, StepKind::Tool, call, false, why.to_owned(), Vec::new()).await;
+        Fate::Settled(Outcome::Text { content: why.to_owned(), is_error: true })
+    }
+
+    async fn log(
+        &mut self,
+        start: Instant,
+        kind: StepKind,
+        call: &ToolCall,
+        ok: bool,
+        outcome: String,
+        passages: Vec<usize>,
+    ) {
+        let arguments = match &call.arguments {
+            Ok(value) if value.to_string().len() <= LOGGED => value.clone(),
+            _ => json!(cut(&call.arguments_text(), LOGGED)),
+        };
+        let (turn, name) = (self.state.turns.len(), cut(&call.name, 64));
+        let step = Step { turn, kind, name, arguments, ok, outcome, passages, ms: millis(start) };
+        self.step(step).await;
+    }
+
+    async fn step(&mut self, step: Step) {
+        self.run.events.send(AnswerEvent::Step(Box::new(step.clone()))).await;
+        self.state.steps.push(step);
+    }
+
+    /// Keeps the run until a person decides.
+    async fn pause(&mut self, approval: Approval) -> Result<End> {
+        let step = Step {
+            turn: self.state.turns.len(),
+            kind: StepKind::Waiting,
+            name: approval.tool.clone(),
+            arguments: approval.arguments.clone(),
+            ok: true,
+            outcome: approval.why.clone(),
+            passages: Vec::new(),
+            ms: 0,
+        };
+        self.step(step).await;
+        self.state.approval = Some(approval.clone());
+        let (body, id, runs) = (self.state.body()?, self.state.id, &self.agent.runs);
+        let kept = match &self.kept {
+            Some(kept) => runs.change(&self.asker, id, kept.version, RunStage::Waiting, body).await?,
+            None => {
+                let seconds = self.config().approval_seconds;
+                runs.keep(&self.asker, &self.run.scope, id, self.state.conversation, body, seconds).await?
+            }
+        };
+        Ok(End::Paused(Box::new(Paused {
+            run: id,
+            approval,
+            expires_at: kept.expires_at,
+            steps: self.state.steps.clone(),
+            usage: self.state.usage,
+        })))
+    }
+
+    /// The answer, checked like any other.
+    async fn answer(&mut self, start: Instant, reply: ChatReply, found: Found) -> Result<Answer> {
+        self.run.details.steps = self.state.steps.clone();
+        self.run.details.run = self.kept.as_ref().map(|kept| kept.id);
+        self.run.details.standalone = self.state.standalone.clone();
+        let question = self.state.question().to_owned();
+        self.run.answer_from(start, (found.0, &question), reply, self.state.usage, &self.state.computed).await
+    }
+}
+
+/// A turn as the model reads it again.
+fn told(turn: &Turn, found: &Found, fence: &str) -> ToolTurn {
+    let result = |outcome: &Option<Outcome>| match outcome {
+        Some(Outcome::Passages { numbers, note }) => {
+            let quoted = numbers.iter().filter_map(|&n| Some(prompt::quote(n, found.0.get(n - 1)?, fence)));
+            let quoted: Vec<String> =
+                quoted.chain((!note.is_empty()).then(|| note.trim().to_owned())).collect();
+            ToolResult { content: quoted.join("\n\n"), is_error: false }
+        }
+        Some(Outcome::Text { content, is_error }) => {
+            ToolResult { content: content.clone(), is_error: *is_error }
+        }
+        None => ToolResult { content: "this call was not made".to_owned(), is_error: true },
+    };
+    let calls = turn.calls.iter().map(|(call, outcome)| (call.clone(), result(outcome))).collect();
+    ToolTurn { text: turn.text.clone(), calls }
+}
+
+/// Tokens of a prompt, from above.
+fn estimate(request: &ChatRequest) -> usize {
+    let messages: usize = request.messages.iter().map(|message| prompt::estimate(&message.content)).sum();
+    let turns = request.turns.iter().flat_map(|turn| &turn.calls);
+    messages
+        + turns
+            .map(|(call, result)| {
+                prompt::estimate(&call.arguments_text()) + prompt::estimate(&result.content)
+            })
+            .sum::<usize>()
+}
+
+/// Every number and numeric text in a tool's result.
+fn numbers(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Number(number) => found.push(number.to_string()),
+        Value::String(text) if text.parse::<f64>().is_ok() => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| numbers(item, found)),
+        Value::Object(members) => members.values().for_each(|member| numbers(member, found)),
+        _ => {}
+    }
+}
+
+/// At most so many bytes, cut at a character and marked.
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+fn millis(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

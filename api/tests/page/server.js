@@ -1,0 +1,49 @@
+// Starts the real binary over a folder of its own, and says where the documents for the tests are.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+const BINARY = process.env.WELLSPRING_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), "debug/wellspring");
+const SHARED = process.env.WELLSPRING_TEST_SHARED;
+
+/** The invented organisation's documents. */
+export const CORPUS = join(ROOT, "fixtures/corpus");
+
+/** A folder of real documents, or null where they are absent. */
+export function real(folder) {
+  const path = SHARED && join(SHARED, "documents", folder);
+  return path && existsSync(path) ? path : null;
+}
+
+/** Every file below a folder, sorted. */
+export async function below(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name))).sort();
+}
+
+/** A running server: `{ url, stop() }`. */
+export async function start() {
+  const data = await mkdtemp(join(tmpdir(), "wellspring-page-"));
+  const server = spawn(BINARY, ["--data", data, "serve", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, RUST_LOG: "warn" } });
+  const ended = new Promise((end) => server.once("exit", end));
+  const line = await Promise.race([
+    new Promise((line) => createInterface({ input: server.stdout }).once("line", line)),
+    ended.then(() => ""),
+  ]);
+  const url = /^listening on (http:\/\/\S+)/.exec(line)?.[1];
+  if (!url) throw new Error(`${BINARY} did not start: ${line}`);
+  return {
+    url,
+    async stop() {
+      server.kill("SIGTERM");
+      await ended;
+      await rm(data, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,57 @@
+// What this browser remembers: the collection that is looked at, whether somebody signed in, and how the page should look.
+// Never the key: that is in a cookie which no script reads.
+
+const listeners = new Set();
+let collection = read(localStorage, "wellspring.collection") ?? "default";
+let inside = read(localStorage, "wellspring.signed-in") !== null;
+
+// A browser may forbid storage; the page then forgets, and works.
+function read(storage, name) {
+  try {
+    return storage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+function write(storage, name, value) {
+  try {
+    if (value === null) storage.removeItem(name);
+    else storage.setItem(name, value);
+  } catch {
+    // Nothing depends on it.
+  }
+}
+
+/** The collection that is asked, searched and shown. */
+export const current = () => collection;
+
+/** Chooses another one and tells everybody who wants to know. */
+export function choose(name) {
+  if (name === collection) return;
+  collection = name;
+  write(localStorage, "wellspring.collection", name);
+  for (const listener of listeners) listener(name);
+}
+
+/** Calls `listener` with the name whenever another collection is chosen. */
+export const onChoice = (listener) => listeners.add(listener);
+
+/** Whether somebody signed in here and has not signed out. */
+export const isSignedIn = () => inside;
+
+/** Remembers it. */
+export function setSignedIn(yes) {
+  inside = yes;
+  write(localStorage, "wellspring.signed-in", yes ? "yes" : null);
+}
+
+/** "auto", "light" or "dark". */
+export const theme = () => read(localStorage, "wellspring.theme") ?? "auto";
+
+/** Keeps and applies a theme. */
+export function setTheme(name) {
+  write(localStorage, "wellspring.theme", name === "auto" ? null : name);
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+}

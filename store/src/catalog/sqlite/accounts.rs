@@ -1,0 +1,213 @@
+//! API keys and what tenants hold.
+
+use async_trait::async_trait;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::SqliteCatalog;
+use super::failure::During;
+use super::queries;
+use super::scoped::{json, parsed, unsigned};
+use crate::accounts::{Accounts, ApiKey, NewKey, Usage};
+use crate::catalog::Page;
+use crate::clock::rfc3339;
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::scope::{Access, Collections, TenantId};
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    hash: Vec<u8>,
+    tenant: String,
+    name: String,
+    rights: String,
+    collections: Option<String>,
+    tools: Option<String>,
+    principals: Option<String>,
+    created_by: Option<String>,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl Row {
+    fn key(self) -> Result<(ApiKey, [u8; 32])> {
+        let hash = self.hash.try_into().map_err(|_| {
+            StoreError::new(
+                ErrorKind::Corrupt,
+                "the catalog holds a key's hash of the wrong size: run verify",
+            )
+        })?;
+        let key = ApiKey {
+            id: self.id,
+            tenant: TenantId::new(self.tenant)?,
+            name: self.name,
+            rights: parsed(&self.rights)?,
+            collections: self.collections.as_deref().map(parsed).transpose()?,
+            tools: self.tools.as_deref().map(parsed).transpose()?,
+            principals: self.principals.as_deref().map(parsed).transpose()?,
+            created_by: self.created_by,
+            created_at: rfc3339(self.created_at),
+            expires_at: self.expires_at.map(rfc3339),
+            revoked_at: self.revoked_at.map(rfc3339),
+        };
+        Ok((key, hash))
+    }
+}
+
+#[async_trait]
+impl Accounts for SqliteCatalog {
+    async fn create_key(&self, key: NewKey) -> Result<ApiKey> {
+        key.check()?;
+        let now = self.now();
+        self.database.write(None, move |connection| Box::pin(create(connection, now, key))).await
+    }
+
+    async fn create_first_key(&self, key: NewKey) -> Result<Option<ApiKey>> {
+        key.check()?;
+        let now = self.now();
+        self.database.write(None, move |connection| Box::pin(create_first(connection, now, key))).await
+    }
+
+    async fn living_key(&self, id: &str) -> Result<Option<(ApiKey, [u8; 32])>> {
+        let (now, id) = (self.now(), id.to_owned());
+        self.database.read(move |connection| Box::pin(living(connection, now, id))).await
+    }
+
+    async fn keys(
+        &self,
+        tenant: Option<&TenantId>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<ApiKey>> {
+        let limit = queries::limit(limit)?;
+        let (tenant, cursor) = (tenant.cloned(), cursor.unwrap_or_default().to_owned());
+        self.database.read(move |connection| Box::pin(list(connection, tenant, cursor, limit))).await
+    }
+
+    async fn revoke_key(&self, tenant: Option<&TenantId>, id: &str) -> Result<ApiKey> {
+        let (now, tenant, id) = (self.now(), tenant.cloned(), id.to_owned());
+        self.database.write(None, move |connection| Box::pin(revoke(connection, now, tenant, id))).await
+    }
+
+    async fn usage(&self, tenant: &TenantId) -> Result<Usage> {
+        let tenant = tenant.clone();
+        self.database.read(move |connection| Box::pin(usage(connection, tenant))).await
+    }
+}
+
+async fn create(connection: &mut SqliteConnection, now: i64, key: NewKey) -> Result<ApiKey> {
+    let NewKey { id, hash, name, grant, created_by, expires_at } = key;
+    let collections = match grant.scope.collections() {
+        Collections::All => None,
+        Collections::Only(names) => Some(json(names)?),
+    };
+    let principals = match grant.scope.access() {
+        Access::Everything => None,
+        Access::Principals(own) => Some(json(own)?),
+    };
+    let row: Option<Row> = sqlx::query_as(
+        "INSERT INTO api_keys (id, hash, tenant, name, rights, collections, tools, principals, created_by, created_at, \
+            expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING *",
+    )
+    .bind(&id)
+    .bind(hash.as_slice())
+    .bind(grant.scope.tenant().as_str())
+    .bind(name)
+    .bind(json(&grant.rights)?)
+    .bind(collections)
+    .bind(grant.tools.as_ref().map(json).transpose()?)
+    .bind(principals)
+    .bind(created_by)
+    .bind(now)
+    .bind(expires_at)
+    .fetch_optional(connection)
+    .await
+    .during("keep the key")?;
+    let row = row
+        .ok_or_else(|| StoreError::new(ErrorKind::Conflict, format!("the key id {id:?} was used before")))?;
+    Ok(row.key()?.0)
+}
+
+async fn create_first(connection: &mut SqliteConnection, now: i64, key: NewKey) -> Result<Option<ApiKey>> {
+    let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM api_keys)")
+        .fetch_one(&mut *connection)
+        .await
+        .during("look for keys")?;
+    if any { Ok(None) } else { create(connection, now, key).await.map(Some) }
+}
+
+async fn living(
+    connection: &mut SqliteConnection,
+    now: i64,
+    id: String,
+) -> Result<Option<(ApiKey, [u8; 32])>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT * FROM api_keys WHERE id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+    )
+    .bind(id)
+    .bind(now)
+    .fetch_optional(connection)
+    .await
+    .during("look up the key")?;
+    row.map(Row::key).transpose()
+}
+
+async fn list(
+    connection: &mut SqliteConnection,
+    tenant: Option<TenantId>,
+    cursor: String,
+    limit: u32,
+) -> Result<Page<ApiKey>> {
+    // The cursor is tenant and id of the last key; every pair comes after two empty strings.
+    let (after_tenant, after_id) = cursor.split_once(' ').unwrap_or_default();
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM api_keys WHERE (?1 IS NULL OR tenant = ?1) AND (tenant, id) > (?2, ?3) \
+         ORDER BY tenant, id LIMIT ?4",
+    )
+    .bind(tenant.as_ref().map(TenantId::as_str))
+    .bind(after_tenant)
+    .bind(after_id)
+    .bind(i64::from(limit) + 1)
+    .fetch_all(connection)
+    .await
+    .during("list the keys")?;
+    let mut items = rows.into_iter().map(|row| Ok(row.key()?.0)).collect::<Result<Vec<_>>>()?;
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(|key| format!("{} {}", key.tenant.as_str(), key.id));
+    Ok(Page { items, next })
+}
+
+async fn revoke(
+    connection: &mut SqliteConnection,
+    now: i64,
+    tenant: Option<TenantId>,
+    id: String,
+) -> Result<ApiKey> {
+    let row: Option<Row> = sqlx::query_as(
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?1) WHERE id = ?2 AND (?3 IS NULL OR tenant = ?3) \
+         RETURNING *",
+    )
+    .bind(now)
+    .bind(&id)
+    .bind(tenant.as_ref().map(TenantId::as_str))
+    .fetch_optional(connection)
+    .await
+    .during("revoke the key")?;
+    match row {
+        Some(row) => Ok(row.key()?.0),
+        None => Err(StoreError::new(ErrorKind::NotFound, format!("there is no key {id:?}"))),
+    }
+}
+
+async fn usage(connection: &mut SqliteConnection, tenant: TenantId) -> Result<Usage> {
+    let (documents, bytes, chunks): (i64, i64, i64) = sqlx::query_as(
+        "SELECT coalesce(sum(held_documents), 0), coalesce(sum(held_bytes), 0), coalesce(sum(chunks), 0) \
+         FROM collections WHERE tenant = ? AND deleted_at IS NULL",
+    )
+    .bind(tenant.as_str())
+    .fetch_one(connection)
+    .await
+    .during("count what the tenant holds")?;
+    Ok(Usage { documents: unsigned(documents)?, bytes: unsigned(bytes)?, chunks: unsigned(chunks)? })
+}

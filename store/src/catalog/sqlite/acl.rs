@@ -1,0 +1,89 @@
+//! Access lists: who may set which, and changing one where it stands, without touching chunks or vectors.
+
+use sqlx::SqliteConnection;
+
+use super::accept::{live_versions, living_document};
+use super::failure::During;
+use super::scoped::{json, living, no_document, parsed};
+use crate::document::DocumentId;
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::scope::{CollectionScope, Scope};
+
+/// Refuses a list that would hide a document from whoever writes it: a caller with an identity hands nothing into rooms it
+/// can't enter itself.
+pub(super) fn check_writer(scope: &Scope, acl: Option<&[String]>) -> Result<()> {
+    if scope.sees(acl) {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        ErrorKind::Unauthorized,
+        "the access list names none of your own principals: add one of them, or ask an administrator",
+    ))
+}
+
+/// Replaces the list of the document's versions that the scope sees, visible or still to come, and of its jobs.
+pub(super) async fn set(
+    connection: &mut SqliteConnection,
+    now: i64,
+    scope: CollectionScope,
+    id: DocumentId,
+    acl: Option<Vec<String>>,
+) -> Result<()> {
+    living(connection, &scope).await?;
+    let document = living_document(connection, &scope, &id).await?.ok_or_else(|| no_document(id.as_str()))?;
+    let live = live_versions(connection, document).await?;
+    let mut seen = Vec::new();
+    let mut visible_is_seen = None;
+    for (key, state, old) in live {
+        let sees = sees(scope.scope(), old.as_deref())?;
+        if state == "visible" {
+            visible_is_seen = Some(sees);
+        }
+        if sees {
+            seen.push(key);
+        }
+    }
+    if seen.is_empty() || visible_is_seen == Some(false) {
+        return Err(no_document(id.as_str()));
+    }
+    check_writer(scope.scope(), acl.as_deref())?;
+    let acl = acl.as_deref().map(json).transpose()?;
+    for key in seen {
+        sqlx::query("UPDATE versions SET acl = ? WHERE key = ?")
+            .bind(&acl)
+            .bind(key)
+            .execute(&mut *connection)
+            .await
+            .during("change the access list")?;
+    }
+    sqlx::query("UPDATE documents SET restricted = (visible IS NOT NULL AND ?2 IS NOT NULL) WHERE key = ?1")
+        .bind(document)
+        .bind(&acl)
+        .execute(&mut *connection)
+        .await
+        .during("change the access list")?;
+    // Jobs that ended say what the document is called, too.
+    let jobs: Vec<(i64, Option<String>)> =
+        sqlx::query_as("SELECT key, acl FROM jobs WHERE document_key = ? ORDER BY key")
+            .bind(document)
+            .fetch_all(&mut *connection)
+            .await
+            .during("change the access list")?;
+    for (key, old) in jobs {
+        if sees(scope.scope(), old.as_deref())? {
+            sqlx::query("UPDATE jobs SET acl = ?, updated_at = ? WHERE key = ?")
+                .bind(&acl)
+                .bind(now)
+                .bind(key)
+                .execute(&mut *connection)
+                .await
+                .during("change the access list")?;
+        }
+    }
+    Ok(())
+}
+
+fn sees(scope: &Scope, acl: Option<&str>) -> Result<bool> {
+    let acl: Option<Vec<String>> = acl.map(parsed).transpose()?;
+    Ok(scope.sees(acl.as_deref()))
+}
