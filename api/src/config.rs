@@ -20,7 +20,6 @@ use crate::http::{BulkConfig, FeedbackConfig};
 use crate::limits::LimitsConfig;
 use crate::talk::ConversationsConfig;
 use crate::telemetry::TelemetryConfig;
-use crate::telemetry::TelemetryConfig;
 use crate::tools::ToolsConfig;
 use crate::webhooks::WebhooksConfig;
 

@@ -8,7 +8,6 @@ mod config;
 mod fetch;
 mod footnotes;
 mod http;
-mod http;
 mod limits;
 mod mcp;
 mod output;

@@ -63,6 +63,18 @@ pub enum ToolChoice {
     None,
 }
 
+impl ChatRequest {
+    /// What is sent beside the messages (tools, earlier calls, the form of the reply) as JSON; empty where there is nothing.
+    pub(crate) fn beside(&self) -> String {
+        let parts = (&self.tools, &self.tool_choice, &self.turns, &self.output);
+        match (self.tools.is_empty(), self.turns.is_empty(), &self.output) {
+            (true, true, None) => String::new(),
+            // Strings, numbers and values of JSON: nothing in it can't be written.
+            _ => serde_json::to_string(&parts).unwrap_or_default(),
+        }
+    }
+}
+
 impl Default for ChatRequest {
     /// No message, 800 tokens, deterministic, nothing to call.
     fn default() -> Self {

@@ -60,7 +60,7 @@ struct Kept {
 /// The hash of everything that decides a reply. `request` is as it is sent but for what is random in it, which must stand
 /// the same in every ask.
 fn ask(model: &str, request: &ChatRequest, shown: &Shown) -> [u8; 32] {
-    let ChatRequest { messages, max_tokens, temperature, seed, stop } = request;
+    let ChatRequest { messages, max_tokens, temperature, seed, stop, .. } = request;
     let mut hasher = blake3::Hasher::new();
     // Lengths keep neighbouring parts apart.
     let mut add = |part: &[u8]| {
@@ -81,6 +81,7 @@ fn ask(model: &str, request: &ChatRequest, shown: &Shown) -> [u8; 32] {
         });
         add(message.content.as_bytes());
     }
+    add(request.beside().as_bytes());
     add(b"documents");
     add(shown.collection.as_bytes());
     for (document, version) in &shown.documents {
@@ -155,7 +156,14 @@ impl ChatModel for RememberedChat {
 
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply> {
         if let Some(Kept { text, model, served_by, .. }) = self.kept().await {
-            return Ok(ChatReply { text, finish: FinishReason::Stop, usage: None, model, served_by });
+            return Ok(ChatReply {
+                text,
+                calls: Vec::new(),
+                finish: FinishReason::Stop,
+                usage: None,
+                model,
+                served_by,
+            });
         }
         let reply = self.inner.complete(request).await?;
         let ChatReply { text, model, served_by, finish, .. } = reply.clone();
@@ -181,7 +189,8 @@ impl ChatModel for RememberedChat {
                     let kept = Kept { version: VERSION, text, model: served_by.clone(), served_by };
                     keep(&cache, &shown, ask, *finish, kept).await;
                 }
-                Err(_) => {}
+                // A reply that calls tools ends otherwise than a whole one, and is not kept.
+                Ok(ChatEvent::Call(_)) | Err(_) => {}
             }
             Some((event, (events, cache, shown, ask, text)))
         });
@@ -202,6 +211,7 @@ mod tests {
             temperature: 0.0,
             seed: None,
             stop: Vec::new(),
+            ..ChatRequest::default()
         };
         let shown = Shown {
             tenant: "t".to_owned(),

@@ -201,6 +201,8 @@ pub fn sum(a: Option<Usage>, b: Option<Usage>) -> Option<Usage> {
     Some(Usage {
         input_tokens: a.input_tokens + b.input_tokens,
         output_tokens: a.output_tokens + b.output_tokens,
+        cached_input_tokens: a.cached_input_tokens + b.cached_input_tokens,
+        cache_write_tokens: a.cache_write_tokens + b.cache_write_tokens,
     })
 }
 

@@ -155,7 +155,14 @@ impl ChatModel for Author {
 
     async fn complete(&self, request: &ChatRequest) -> ModelResult<ChatReply> {
         let (text, name) = (self.write(request).concat(), self.name().to_owned());
-        Ok(ChatReply { text, finish: FinishReason::Stop, usage: None, model: name.clone(), served_by: name })
+        Ok(ChatReply {
+            text,
+            calls: Vec::new(),
+            finish: FinishReason::Stop,
+            usage: None,
+            model: name.clone(),
+            served_by: name,
+        })
     }
 
     async fn stream(&self, request: &ChatRequest) -> ModelResult<BoxStream<'static, ModelResult<ChatEvent>>> {

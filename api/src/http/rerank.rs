@@ -336,6 +336,7 @@ mod tests {
         TokenVectors {
             spans: (0..vectors.len()).map(|at| at..at + 1).collect(),
             vectors: vectors.concat(),
+            norms: vec![1.0; vectors.len()],
             dimension: 2,
         }
     }

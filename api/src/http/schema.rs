@@ -5,13 +5,10 @@
 
 mod found;
 mod kept;
+mod talk;
 mod walls;
 
 pub(super) use found::*;
 pub(super) use kept::*;
-pub(super) use walls::*;
-mod talk;
-
-pub(super) use found::*;
-pub(super) use kept::*;
 pub(super) use talk::*;
+pub(super) use walls::*;

@@ -24,7 +24,7 @@ fn asked(number: usize, half: Half, answerable: bool, signals: Signals) -> Asked
 
 fn many() -> Vec<Asked> {
     let mut seeded = Seeded::new(5);
-    (0..400)
+    (0..400_usize)
         .map(|number| {
             let answerable = number.is_multiple_of(2);
             let chance = seeded.below(100) as f64 / 100.0;

@@ -5,11 +5,11 @@ use serde::Serialize;
 use wellspring_store::CollectionScope;
 
 use super::Ingestor;
-use crate::chunk::{Chunk, Chunker};
+use crate::chunk::{Chunk, Chunker, Drift};
 use crate::dedup;
 use crate::error::{ErrorKind, IngestError, Result};
 use crate::extract::{Failure, Reason};
-use crate::pipeline::cut::Cut;
+use crate::pipeline::cut::Uncut;
 use crate::source::{Entry, Found};
 
 /// What the files would be taken into.
@@ -172,11 +172,11 @@ impl Ingestor {
             }
         };
         let chunker = target.chunker.clone();
-        let cut = tokio::task::spawn_blocking(move || Cut::make(&chunker, extracted, None, &source))
-            .await
-            .map_err(|e| {
-                IngestError::new(ErrorKind::Internal, "the document could not be cut").with_source(e)
-            })?;
+        // No model is called: semantic boundaries are left out, so that there the numbers are an estimate.
+        let cut = move || Uncut::new(&chunker, extracted, None, &source).cut(&chunker, &Drift::default());
+        let cut = tokio::task::spawn_blocking(cut).await.map_err(|e| {
+            IngestError::new(ErrorKind::Internal, "the document could not be cut").with_source(e)
+        })?;
         if cut.chunks.is_empty() {
             let message = "the document holds no text to be found by".to_owned();
             return Ok(line(Planned::Fail).because(Reason::Empty.code(), message));

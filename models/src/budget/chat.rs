@@ -45,7 +45,7 @@ fn worst(request: &ChatRequest) -> Usage {
         .map(|message| ApproximateCounter.count(&message.content) + AROUND_MESSAGE)
         .sum();
     Usage {
-        input_tokens: (sent + AROUND_ALL) as u64,
+        input_tokens: (sent + ApproximateCounter.count(&request.beside()) + AROUND_ALL) as u64,
         output_tokens: u64::from(request.max_tokens),
         ..Usage::default()
     }

@@ -75,6 +75,14 @@ impl Chunks {
                 data.push(failed(error.into()));
                 return (data, true);
             }
+            // Only agents wait for a person, and none is at work here.
+            AnswerEvent::Paused(_) => {
+                let problem =
+                    Problem::new(Code::Internal, "the answer waits for a person, which it never should");
+                data.push(failed(problem.into()));
+                return (data, true);
+            }
+            AnswerEvent::Step(_) | AnswerEvent::Partial(_) => {}
             AnswerEvent::Retrieval { .. }
             | AnswerEvent::Citation(_)
             | AnswerEvent::Warning(_)
