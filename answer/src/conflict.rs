@@ -85,6 +85,10 @@ pub struct Conflict {
 /// The best pair of sentences that contradict each other: the first in the order of the candidates.
 pub(crate) fn find(question: &str, candidates: &Candidates, passages: &[Placed]) -> Option<Pair> {
     let kind = candidates.kind.kind();
+    // A few words to look up ask for nothing that two sentences could disagree on.
+    if kind.is_none() && !question.contains(['?', '？', '؟']) {
+        return None;
+    }
     let best = candidates.list.first()?.score;
     let asked = Facts::of(question);
     let asked_stems = terms(question);

@@ -31,6 +31,8 @@ pub(super) enum Class {
     Plain,
 }
 
+/// What people say about results.
+const FEEDBACK: &str = "/v1/collections/{collection}/feedback";
 /// POSTed, but only read.
 const ASKED_BY_POST: [&str; 12] = [
     "/v1/search",
@@ -39,7 +41,7 @@ const ASKED_BY_POST: [&str; 12] = [
     "/v1/embeddings",
     "/v1/rerank",
     "/v2/rerank",
-    "/v1/feedback",
+    FEEDBACK,
     "/v1/conversations/{conversation}/messages",
     "/v1/conversations/{conversation}/approve",
     "/v1/tools/execute",
@@ -71,7 +73,7 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),
         "/v1/collections/{collection}" if *method == Method::DELETE => Need::Right(Right::Admin),
         // What people said about results is the administrator's to read; what one says oneself is not.
-        _ if administered("/v1/feedback") && reads(method) => Need::Right(Right::Admin),
+        _ if administered(FEEDBACK) && reads(method) => Need::Right(Right::Admin),
         // Conversations are the asker's own: whoever may ask may also keep and delete them.
         _ if administered("/v1/conversations") => Need::Right(Right::Read),
         _ if reads(method) || ASKED_BY_POST.contains(&route) => Need::Right(Right::Read),

@@ -265,6 +265,7 @@ mod tests {
                     "M = // m",
                     "R = public record R(int X);",
                     "I = interface I { void F(); }",
+                    "F = void F();",
                 ],
             ),
             (

@@ -230,6 +230,12 @@ pub(super) struct ExtraAnswer {
     #[schema(required)]
     prompt: Option<schema::PromptVersion>,
     warnings: Vec<schema::Warning>,
+    #[schema(required)]
+    confidence: Option<schema::Confidence>,
+    conflicts: Vec<schema::Conflict>,
+    spending: schema::Spending,
+    /// The question as it was understood from the messages before it, where that differs.
+    standalone: Option<String>,
     degraded: Vec<schema::Degraded>,
     timings: std::collections::BTreeMap<String, f64>,
     /// What was sent and had no effect.
@@ -319,7 +325,11 @@ mod tests {
             { "role": "assistant", "content": null }, { "role": "user", "content": parts } ] });
         let chat = body(messages);
         assert_eq!(chat.question().unwrap(), "And\nwhy?");
-        assert_eq!(chat.ignored().unwrap(), ["messages: history", "messages: instructions"]);
+        assert_eq!(chat.ignored().unwrap(), ["messages: instructions"]);
+        assert_eq!(
+            chat.history().unwrap(),
+            [Exchange { question: "Who?".to_owned(), answer: String::new() }]
+        );
         let image = json!({ "messages": [{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }] });
         assert!(body(image).question().is_err());
         assert!(body(json!({ "messages": [] })).question().is_err());

@@ -9,8 +9,17 @@ use crate::support::Server;
 /// What everybody may use: the rest of the description must not.
 const OPEN: [&str; 4] = ["/health", "/openapi.json", "/ready", "/v1/session"];
 /// Sent by POST, but only read.
-const ASKED_BY_POST: [&str; 6] =
-    ["/v1/search", "/v1/answers", "/v1/chat/completions", "/v1/embeddings", "/v1/rerank", "/v1/feedback"];
+const ASKED_BY_POST: [&str; 9] = [
+    "/v1/search",
+    "/v1/answers",
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v2/rerank",
+    "/v1/collections/{collection}/feedback",
+    "/v1/tools/execute",
+    "/v1/tools/batch",
+];
 
 /// Method and path of every operation, its parameters filled in.
 fn operations(server: &Server) -> Vec<(Method, String, String)> {
@@ -68,7 +77,7 @@ async fn nobody_is_let_in_without_a_credential() {
         }
     }
     // The page and the description hold nothing of anybody.
-    for path in ["/", "/ui/app.js", "/ui/style.css", "/docs/", "/openapi.json", "/health"] {
+    for path in ["/", "/ui/app.js", "/ui/style/base.css", "/docs/", "/openapi.json", "/health"] {
         assert_eq!(server.send(server.request(Method::GET, path)).await.status, StatusCode::OK, "{path}");
     }
     // Whether something is wrong is told, and what is not.
@@ -86,8 +95,12 @@ async fn a_credential_does_what_its_rights_say() {
     for (method, template, path) in operations(&server) {
         let administers = template.starts_with("/v1/keys")
             || template.starts_with("/v1/audit")
+            || template.starts_with("/v1/webhooks")
+            || (method == Method::GET && template.starts_with("/v1/collections/{collection}/feedback"))
             || (method == Method::DELETE && template == "/v1/collections/{collection}");
-        let reads = method == Method::GET || ASKED_BY_POST.contains(&template.as_str());
+        let reads = method == Method::GET
+            || template.starts_with("/v1/conversations")
+            || ASKED_BY_POST.contains(&template.as_str());
         let operates = template == "/metrics";
         let open = OPEN.contains(&template.as_str());
         for (who, visitor, may) in [
