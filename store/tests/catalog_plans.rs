@@ -67,6 +67,7 @@ const HARMLESS: &[&str] = &[
     "USING INDEX deliveries_due",
     "USING COVERING INDEX jobs_open",
     "INDEX collections_deleted",
+    "USING COVERING INDEX deliveries_due",
     "INDEX documents_deleted",
     "INDEX versions_removed",
     "SCAN collections",
