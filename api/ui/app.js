@@ -26,7 +26,7 @@ function frame() {
     h("span", { id: "state", role: "status" }, T.checking),
     h("label", {}, T.theme.label, " ", h("select", { id: "theme", onchange: ({ target }) => setTheme(target.value) },
       ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme() }, T.theme[name])))),
-    isSignedIn() ? h("button", { type: "button", class: "text", onclick: leave }, T.signIn.out) : "",
+    h("button", { id: "leave", type: "button", class: "text", hidden: !isSignedIn(), onclick: leave }, T.signIn.out),
     h("a", { href: "/docs" }, T.interface), h("a", { href: "/metrics" }, T.metrics));
 }
 
@@ -50,7 +50,10 @@ async function letIn() {
     const fields = [{ name: "key", label: T.signIn.key, type: "password" }];
     const given = await ask({ title: T.signIn.title, body: wrong ? T.signIn.again : T.signIn.body, action: T.signIn.go, fields });
     if (!given) return false;
-    if (await signIn(given.key.trim())) return true;
+    if (await signIn(given.key.trim())) {
+      at("leave").hidden = false;
+      return true;
+    }
   }
 }
 
