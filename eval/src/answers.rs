@@ -50,7 +50,7 @@ pub struct Asked {
     pub sentences: usize,
     /// Token F1 of the short answer; `None` where none was given.
     pub short_f1: Option<f64>,
-    /// Whether the baseline's sentence holds a gold answer: see [`overlap::sentence`].
+    /// Whether the baseline's sentence holds a gold answer.
     pub baseline: bool,
     /// Share of the question's words in the baseline's sentence.
     pub baseline_overlap: f64,
