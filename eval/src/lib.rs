@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod label;
 pub mod learn;
 pub mod legs;
+mod linear;
 pub mod measure;
 pub mod metrics;
 pub mod overall;

@@ -7,6 +7,7 @@ use wellspring_answer::confidence::{Logistic, WEIGHTS_VERSION, Weights};
 
 use super::{Asked, Half};
 use crate::error::{ErrorKind, EvalError, Result};
+use crate::linear::solve;
 
 /// Signals of the retrieval alone: what refusing could rest on without reading the passages.
 pub const RETRIEVAL: [&str; 3] = ["retrieved_coverage", "retrieved_similarity", "agreement"];
@@ -125,28 +126,4 @@ fn regress(rows: &[Vec<f64>], labels: &[bool]) -> Vec<f64> {
         }
     }
     weights
-}
-
-/// Gaussian elimination with row exchange; the matrix is positive definite by its ridge.
-fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
-    let size = b.len();
-    for column in 0..size {
-        let pivot = (column..size).max_by(|&i, &j| a[i][column].abs().total_cmp(&a[j][column].abs()));
-        let pivot = pivot.unwrap_or(column);
-        a.swap(column, pivot);
-        b.swap(column, pivot);
-        let top = a[column].clone();
-        for row in column + 1..size {
-            let factor = a[row][column] / top[column];
-            for (value, above) in a[row].iter_mut().zip(&top).skip(column) {
-                *value -= factor * above;
-            }
-            b[row] -= factor * b[column];
-        }
-    }
-    for row in (0..size).rev() {
-        let known: f64 = (row + 1..size).map(|column| a[row][column] * b[column]).sum();
-        b[row] = (b[row] - known) / a[row][row];
-    }
-    b
 }

@@ -4,6 +4,8 @@
 //! (Burges et al., ICML 2005), over features brought to mean 0 and deviation 1. Each query counts the same, however many
 //! pairs it has. The sum is convex and strictly so with a pull, so Newton's method finds its one minimum.
 
+use crate::linear::solve;
+
 /// Steps at most; it is there after about ten.
 const STEPS: usize = 50;
 /// A step shorter than this ends the search.
@@ -118,35 +120,9 @@ fn newton_step(pairs: &[(f64, Vec<f64>)], weights: &[f64], pull: f64) -> Vec<f64
     solve(curvature, downhill)
 }
 
-/// Solves `a x = b` for a positive definite matrix of which the lower half is given (Cholesky).
-fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
-    let size = b.len();
-    for i in 0..size {
-        for j in 0..=i {
-            let sum = a[i][j] - (0..j).map(|k| a[i][k] * a[j][k]).sum::<f64>();
-            // The pull keeps what is under the root above 0, but for rounding.
-            a[i][j] = if i == j { sum.max(f64::MIN_POSITIVE).sqrt() } else { sum / a[j][j] };
-        }
-    }
-    for i in 0..size {
-        b[i] = (b[i] - (0..i).map(|k| a[i][k] * b[k]).sum::<f64>()) / a[i][i];
-    }
-    for i in (0..size).rev() {
-        b[i] = (b[i] - (i + 1..size).map(|k| a[k][i] * b[k]).sum::<f64>()) / a[i][i];
-    }
-    b
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_system_is_solved_by_hand() {
-        let x = solve(vec![vec![4.0, 0.0], vec![2.0, 3.0]], vec![8.0, 7.0]);
-        // 4x + 2y = 8, 2x + 3y = 7.
-        assert!((x[0] - 1.25).abs() < 1e-12 && (x[1] - 1.5).abs() < 1e-12, "{x:?}");
-    }
 
     #[test]
     fn the_minimum_is_where_the_slope_is_zero() {
