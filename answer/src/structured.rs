@@ -17,7 +17,7 @@ use crate::generate::Generation;
 use crate::ground::{Checked, Claim, Grounds};
 use crate::prompt;
 use crate::reply::{AnswerEvent, Citation, Decision, Details, PromptVersion};
-use crate::run::{Checking, Run, Written};
+use crate::run::{Checking, Run, Written, room};
 
 pub(crate) use form::UserForm;
 use form::{Entry, leaves, says};
@@ -118,7 +118,11 @@ impl Run {
         let config = Arc::clone(&self.answerer.config);
         let passages: Vec<(usize, &Passage)> =
             usable.iter().map(|(place, passage)| (*place, passage)).collect();
-        let fitting = prompt::fitting(&passages, config.prompt_tokens, config.injection.source_share);
+        let fitting = prompt::fitting(
+            &passages,
+            config.prompt_tokens.min(room(model.as_ref(), &config)),
+            config.injection.source_share,
+        );
         let shown: Vec<(usize, &Passage)> =
             passages.iter().copied().filter(|(place, _)| fitting.contains(place)).collect();
         let fence = fence()?;
@@ -170,6 +174,7 @@ impl Run {
                     wellspring_models::ModelError::new(wellspring_models::ErrorKind::Timeout, message)
                 })??;
                 self.usage = sum(self.usage, second.usage);
+                self.model = Some(second.served_by.clone());
                 drafts.clear();
                 match form.shape.read(&second.text, rules) {
                     Ok(reply) => reply,

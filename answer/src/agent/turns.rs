@@ -261,7 +261,7 @@ impl Going {
         let doubtful = suspicions(&content).iter().any(|suspicion| *suspicion != Suspicion::Request);
         self.state.tainted |= doubtful;
         let shown = as_data(&cut(&content, self.config().result_bytes));
-        let outcome = if is_error { content.clone() } else { format!("{} bytes", content.len()) };
+        let outcome = if is_error { cut(&content, LOGGED) } else { format!("{} bytes", content.len()) };
         self.log(start, StepKind::Tool, call, !is_error, outcome, Vec::new()).await;
         Ok(Fate::Settled(Outcome::Text { content: shown, is_error }))
     }

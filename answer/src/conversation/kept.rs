@@ -167,6 +167,11 @@ impl KeptAnswer {
             recalled.citations.extend(citations);
             left.claims.push(KeptClaim { text: claim.text.clone(), places });
         }
+        if recalled.withdrawn > 0 {
+            // What an agent wrote on its way may tell of what is gone.
+            recalled.steps.clear();
+            left.steps.clear();
+        }
         let changed = left != *self;
         Ok((recalled, changed.then_some(left)))
     }

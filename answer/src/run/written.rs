@@ -177,7 +177,7 @@ pub(crate) fn asked(
 }
 
 /// Tokens that the model has left for passages beside the reply and the rest of the prompt.
-fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
+pub(crate) fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
     const INSTRUCTIONS: usize = 600;
     model.context_tokens().saturating_sub(config.max_tokens as usize + INSTRUCTIONS)
 }

@@ -15,6 +15,7 @@ use crate::error::{ErrorKind, ModelError, Result};
 use crate::openai::ApproximateCounter;
 use crate::registry::Deadlines;
 use crate::tokens::TokenCounter;
+use crate::tools::ToolCall;
 
 /// Tokens that providers put around each message.
 const AROUND_MESSAGE: usize = 8;
@@ -51,6 +52,11 @@ fn worst(request: &ChatRequest) -> Usage {
     }
 }
 
+/// Tokens of a call that a model asks for, from above.
+fn written(call: &ToolCall) -> usize {
+    ApproximateCounter.count(&call.name) + ApproximateCounter.count(&call.arguments_text())
+}
+
 /// What was sent and this much text.
 fn received(worst: Usage, text_tokens: usize) -> Usage {
     Usage { output_tokens: worst.output_tokens.min(text_tokens as u64), ..worst }
@@ -73,7 +79,10 @@ impl ChatModel for PaidChat {
             let reply = self.inner.complete(request).await?;
             let used = match reply.usage {
                 Some(usage) => Used::Told(usage),
-                None => Used::AtMost(received(worst, ApproximateCounter.count(&reply.text))),
+                None => {
+                    let calls: usize = reply.calls.iter().map(written).sum();
+                    Used::AtMost(received(worst, ApproximateCounter.count(&reply.text) + calls))
+                }
             };
             Ok((reply, used))
         };
@@ -105,6 +114,10 @@ impl Paying {
             Some(Ok(ChatEvent::Token(text))) => {
                 self.text_tokens += ApproximateCounter.count(&text);
                 (Ok(ChatEvent::Token(text)), Some(self))
+            }
+            Some(Ok(ChatEvent::Call(call))) => {
+                self.text_tokens += written(&call);
+                (Ok(ChatEvent::Call(call)), Some(self))
             }
             Some(Ok(done)) => {
                 if let ChatEvent::Done { usage: Some(usage), .. } = &done {
