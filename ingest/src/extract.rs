@@ -19,6 +19,7 @@ mod failure;
 mod html;
 mod json;
 mod limits;
+mod links;
 mod markdown;
 mod math;
 mod opc;
@@ -33,6 +34,7 @@ mod xmltree;
 
 pub use failure::{Failure, Reason};
 pub use limits::{Libraries, Limits};
+pub use links::LinkSpan;
 
 /// One page, slide or sheet: the bytes `start..end` of the stored text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,8 @@ pub struct Extracted {
     pub outline: Vec<outline::Item>,
     /// Where each stretch of `text` came from.
     pub offsets: OffsetMap,
+    /// Links of web pages, ascending by position; formats whose text shows the targets (Markdown) have none here.
+    pub links: Vec<LinkSpan>,
     /// What the document says about itself: `author`, `created` (as written), `subject`, `from`, `to`, `date`,
     /// `language`, `description`, keys of the front matter.
     pub metadata: BTreeMap<String, Value>,
@@ -72,6 +76,8 @@ pub struct Extracted {
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) body: Builder,
+    /// Ascending by position in the source.
+    pub(crate) anchors: Vec<links::Anchor>,
     pub(crate) title: Option<String>,
     pub(crate) pages: Vec<PageSpan>,
     pub(crate) metadata: BTreeMap<String, Value>,
@@ -172,7 +178,7 @@ pub(crate) fn read(format: Format, source: &Source<'_>) -> Result<Draft, Failure
 }
 
 fn finish(draft: Draft, format: Format, name: Option<&str>, limits: &Limits) -> Result<Extracted, Failure> {
-    let Draft { body, title, pages, metadata, warnings } = draft;
+    let Draft { body, anchors, title, pages, metadata, warnings } = draft;
     if body.text.len() > limits.max_output_bytes {
         let message = format!(
             "the text has {} bytes, the limit is {} (max_output_bytes)",
@@ -189,7 +195,8 @@ fn finish(draft: Draft, format: Format, name: Option<&str>, limits: &Limits) -> 
     let title = title.or_else(|| first_heading(&text)).map(|t| shortened(&t, 300));
     let pages = pages.into_iter().filter(|p| p.start < p.end).collect();
     let outline = outline::of(&text, format, name);
-    Ok(Extracted { text, title, format, pages, outline, offsets, metadata, warnings })
+    let links = links::in_text(anchors, &offsets, &text);
+    Ok(Extracted { text, title, format, pages, outline, offsets, links, metadata, warnings })
 }
 
 /// The first heading of level 1 outside code, plain.

@@ -19,7 +19,8 @@ use wellspring_store::keyword::KeywordQuery;
 use wellspring_store::names::{Bearer, Mention, NameHash, NameKind, mentions};
 use wellspring_store::{ChunkKey, CollectionScope, DocumentKey, Store, StoredChunk};
 
-use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::blocking::blocking;
+use crate::error::Result;
 use crate::fuse::Fused;
 use crate::query::Query;
 use crate::recall::Legs;
@@ -82,7 +83,7 @@ impl Hop<'_> {
     /// What the query names.
     async fn named(&self, rare: &mut Rarity<'_>, summary: &mut LinksExplain) -> Result<Vec<Pull>> {
         let text = self.query.text.clone();
-        let mentions = blocking(move || mentions::in_query(&text)).await?;
+        let mentions = blocking("reading the query for mentions", move || mentions::in_query(&text)).await?;
         summary.mentions += mentions.len();
         let bearers = self.bearers(mentions.iter()).await?;
         let mut pulls = BTreeMap::new();
@@ -119,11 +120,11 @@ impl Hop<'_> {
     ) -> Result<Vec<Pull>> {
         let sources = self.sources(fused).await?;
         summary.sources = sources.len();
-        let texts: Vec<(String, String)> =
-            sources.iter().map(|(chunk, _)| (chunk.text.clone(), chunk.source.clone())).collect();
-        let mentions: Vec<Vec<Mention>> =
-            blocking(move || texts.iter().map(|(text, source)| mentions::in_text(text, source)).collect())
-                .await?;
+        let chunks: Vec<StoredChunk> = sources.iter().map(|(chunk, _)| chunk.clone()).collect();
+        let read = move || {
+            chunks.iter().map(|chunk| mentions::in_text(&chunk.text, &chunk.source, &chunk.links)).collect()
+        };
+        let mentions: Vec<Vec<Mention>> = blocking("reading the passages for mentions", read).await?;
         summary.mentions += mentions.iter().map(Vec::len).sum::<usize>();
         let bearers = self.bearers(mentions.iter().flatten()).await?;
         let mut pulls: BTreeMap<DocumentKey, Pull> = BTreeMap::new();
@@ -131,11 +132,15 @@ impl Hop<'_> {
             let mut found: BTreeMap<DocumentKey, (&Mention, &Bearer, usize)> = BTreeMap::new();
             for mention in mentions {
                 let Some(bearing) = bearers.get(&mention.hash) else { continue };
-                let elsewhere = bearing.iter().any(|bearer| bearer.document != chunk.document_key);
-                if !elsewhere || (mention.is_plain && !rare.holds(&mention.text).await) {
+                // A document's own heading, title or term means that document, whoever else bears it; a file name may be
+                // another one's in another folder.
+                let own = |bearer: &Bearer| bearer.document == chunk.document_key;
+                let meant = bearing.iter().any(|bearer| own(bearer) && bearer.kind != NameKind::Address);
+                let elsewhere = bearing.iter().any(|bearer| !own(bearer));
+                if meant || !elsewhere || (mention.is_plain && !rare.holds(&mention.text).await) {
                     continue;
                 }
-                for bearer in bearing.iter().filter(|bearer| bearer.document != chunk.document_key) {
+                for bearer in bearing.iter().filter(|bearer| !own(bearer)) {
                     found.entry(bearer.document).or_insert((mention, bearer, bearing.len()));
                 }
             }
@@ -293,12 +298,4 @@ impl Rarity<'_> {
         let hits = index.search(KeywordQuery { fuzzy: false, ..KeywordQuery::new(word, most + 1) }).await?;
         Ok((1..=most).contains(&hits.len()))
     }
-}
-
-/// Reading texts for mentions takes about a millisecond: too long for a thread that others wait for.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| {
-        RetrieveError::new(ErrorKind::Internal, "reading the passages for mentions stopped in the middle")
-            .with_source(e)
-    })
 }

@@ -22,6 +22,7 @@ pub mod replay;
 pub mod tuning;
 
 mod adjust;
+mod blocking;
 mod choose;
 mod diversify;
 mod exact;

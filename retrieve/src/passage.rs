@@ -107,6 +107,8 @@ impl Passage {
             source,
             metadata,
             language,
+            // Only for finding what it leads to.
+            links: _,
         } = chunk;
         Self {
             document_id,

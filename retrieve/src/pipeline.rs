@@ -154,7 +154,7 @@ impl Retriever {
         let mut hits = Box::pin(self.rank(scope, &query, &mut timings)).await?.chosen.passages;
         self.reorder(scope, &query, &mut hits, &mut timings).await;
         hits.truncate(query.k);
-        let rows = ranker::rows(&query.text, &hits);
+        let rows = ranker::rows(&query.text, &hits).await?;
         Ok(hits.into_iter().zip(rows).collect())
     }
 
@@ -196,7 +196,9 @@ impl Retriever {
         degraded.extend(Box::pin(self.reorder(scope, query, &mut hits, &mut timings)).await);
         if let Some(ranker) = self.ranker.as_ref().filter(|_| query.ranker) {
             let stage = Instant::now();
-            ranker::rank(ranker, &query.text, &mut hits);
+            if let Err(error) = ranker::rank(ranker, &query.text, &mut hits).await {
+                degraded.push(Degraded { leg: "ranker".to_owned(), reason: error.to_string() });
+            }
             timings.add("ranker", stage);
         }
         degraded.extend(self.rerank(query, &mut hits, &pins, explain.as_mut(), &mut timings).await);

@@ -117,14 +117,15 @@ impl Ranker for ReadyRanker {
     }
 }
 
-/// Reorders the first [`CANDIDATES`] hits: score descending, then chunk key ascending.
-pub(crate) fn rank(ranker: &dyn Ranker, query: &str, hits: &mut [Passage]) {
+/// Reorders the first [`CANDIDATES`] hits: score descending, then chunk key ascending. On an error they stay as they are.
+pub(crate) async fn rank(ranker: &dyn Ranker, query: &str, hits: &mut [Passage]) -> Result<()> {
     let (head, tail) = hits.split_at_mut(CANDIDATES.min(hits.len()));
-    for (hit, row) in rows(query, head).iter().enumerate() {
+    for (hit, row) in rows(query, head).await?.iter().enumerate() {
         head[hit].score = ranker.score(row) as f32;
     }
     head.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.key.cmp(&b.place.key)));
     crate::refine::sink(head, tail);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use wellspring_models::Embedder;
 
+use crate::blocking::blocking;
 use crate::config::within;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::explain::{Degraded, Timings};
@@ -104,13 +105,21 @@ pub(crate) async fn refine(
     }
     if settings.proximity > 0.0 {
         let stage = Instant::now();
-        let nearness = proximity::nearness(query, head);
-        for (hit, nearness) in head.iter_mut().zip(&nearness) {
-            if let Some(explain) = &mut hit.explain {
-                explain.proximity = Some(*nearness as f32);
+        let (asked, read) = (query.to_owned(), head.to_vec());
+        match blocking("comparing the words of the hits", move || proximity::nearness(&asked, &read)).await {
+            Ok(nearness) => {
+                for (hit, nearness) in head.iter_mut().zip(&nearness) {
+                    if let Some(explain) = &mut hit.explain {
+                        explain.proximity = Some(*nearness as f32);
+                    }
+                }
+                signals.push((settings.proximity, nearness));
+            }
+            Err(error) => {
+                let reason = format!("{error}; hits are ordered without proximity");
+                degraded = Some(Degraded { leg: "proximity".to_owned(), reason });
             }
         }
-        signals.push((settings.proximity, nearness));
         timings.add("proximity", stage);
     }
     if !signals.is_empty() {

@@ -20,7 +20,8 @@ use wellspring_models::{Account, TextKind};
 use wellspring_store::keyword::KeywordQuery;
 use wellspring_store::{Catalog, ChunkKey, CollectionKey, CollectionScope, Store, StoredChunk};
 
-use crate::error::{ErrorKind, Result, RetrieveError};
+use crate::blocking::blocking;
+use crate::error::Result;
 use crate::models::CollectionModels;
 
 /// Version of the report.
@@ -207,9 +208,7 @@ async fn agreement(
         let (sum, count) = shares.fold((0.0, 0_usize), |(sum, count), share| (sum + share, count + 1));
         (count >= FEWEST).then(|| (count, sum / count as f64))
     };
-    tokio::task::spawn_blocking(compare).await.map_err(|error| {
-        RetrieveError::new(ErrorKind::Internal, "the comparison of the legs broke off").with_source(error)
-    })
+    blocking("comparing the legs", compare).await
 }
 
 /// The share of the sample that is less similar to the query than a chunk found by words, the mean over those.

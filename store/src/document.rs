@@ -316,6 +316,8 @@ pub struct NewChunk {
     pub headings: Vec<String>,
     /// The section it belongs to, as a span of the stored text; `None` where the document has no structure.
     pub section: Option<(usize, usize)>,
+    /// Where links in it lead that its text does not show: addresses as the document has them, each once.
+    pub links: Vec<String>,
     /// Exactly what was embedded (title and heading path in front, by the chunker's settings).
     pub embedded_text: String,
     /// BLAKE3 of what decides the vector: of `embedded_text`, and of the text it was read in where that has a say.
@@ -355,6 +357,8 @@ pub struct StoredChunk {
     pub headings: Vec<String>,
     /// Its section's span.
     pub section: Option<(usize, usize)>,
+    /// Where links in it lead that its text does not show.
+    pub links: Vec<String>,
     /// Its document's title.
     pub title: Option<String>,
     /// Its document's source.

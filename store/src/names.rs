@@ -189,7 +189,7 @@ mod tests {
 
     /// Whether `text`, standing in the document `from`, mentions `document`, and as what.
     fn leads(document: &Described<'_>, text: &str) -> Vec<NameKind> {
-        let mentioned = mentions::in_text(text, "notes/today.md");
+        let mentioned = mentions::in_text(text, "notes/today.md", &[]);
         of_document(document)
             .into_iter()
             .filter(|name| mentioned.iter().any(|mention| mention.hash == name.hash))

@@ -9,6 +9,7 @@ use crate::offsets::Basis;
 use super::{Draft, Failure, Source};
 
 mod align;
+mod anchors;
 mod blocks;
 mod choose;
 mod flat;
@@ -36,6 +37,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Draft, Failure> {
     describe(&page, &mut draft);
     let text = content(&page, &decoded.text);
     align::push(&mut draft.body, &text, &decoded.text, decoded.shift());
+    draft.anchors = anchors::of(&decoded.text, decoded.shift());
     Ok(draft)
 }
 

@@ -10,7 +10,7 @@ use crate::chunk::{Chunk, Chunker, Drift, FileName, Input, Markup, chunk_id, fir
 use crate::detect::Format;
 use crate::enrich::{self, Titles};
 use crate::error::{ErrorKind, IngestError};
-use crate::extract::Extracted;
+use crate::extract::{Extracted, LinkSpan};
 
 /// A document cut into chunks.
 pub(crate) struct Cut {
@@ -89,6 +89,7 @@ impl Cut {
                 .by_hash
                 .get(&chunk.content_hash)
                 .ok_or_else(|| IngestError::new(ErrorKind::Internal, "a chunk was left without a vector"))?;
+            let links = links_in(&self.extracted.links, &chunk.span);
             chunks.push(NewChunk {
                 id: chunk_id(collection, document, version, ordinal, chunker),
                 ordinal,
@@ -97,6 +98,7 @@ impl Cut {
                 page: chunk.page,
                 headings: chunk.headings,
                 section: chunk.section,
+                links,
                 embedded_text: chunk.embedded_text,
                 content_hash: chunk.content_hash,
                 tokens: u32::try_from(chunk.tokens).unwrap_or(u32::MAX),
@@ -119,4 +121,17 @@ impl Cut {
             text: self.extracted.text,
         })
     }
+}
+
+/// Targets of the links that stand in the span, each once, in the order of the text.
+fn links_in(links: &[LinkSpan], span: &Range<usize>) -> Vec<String> {
+    let from = links.partition_point(|link| link.at < span.start);
+    let within = links.iter().skip(from).take_while(|link| link.at < span.end);
+    let mut targets: Vec<String> = Vec::new();
+    for link in within {
+        if !targets.contains(&link.target) {
+            targets.push(link.target.clone());
+        }
+    }
+    targets
 }

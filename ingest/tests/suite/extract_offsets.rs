@@ -34,6 +34,8 @@ fn check(found: &Extracted, source_len: usize) {
         assert!(text.is_char_boundary(page.start) && text.is_char_boundary(page.end), "{page:?}");
         at = page.end;
     }
+    assert!(found.links.is_sorted_by_key(|link| link.at));
+    assert!(found.links.iter().all(|link| text.is_char_boundary(link.at) && link.at < text.len()));
     let wire = serde_json::to_string(&found.offsets).unwrap();
     assert_eq!(serde_json::from_str::<OffsetMap>(&wire).unwrap(), found.offsets);
 }
@@ -198,4 +200,20 @@ fn committed_documents_hold_every_property() {
         }
     }
     assert!(read_files > 0);
+}
+
+#[test]
+fn links_of_a_page_stand_where_their_words_do() {
+    let source = "<html><head><title>Leave</title></head><body><nav><a href=/>Home</a> <a href=/all>All pages</a></nav><main><h1>Leave</h1>\
+        <p>Whoever is ill reads <a href='../health/sick%20notes.html#when'>the rules for sick notes</a> first, and asks \
+        <a href=mailto:hr@example.org>the office</a> afterwards.</p><p>Everything else is as it was on \
+        <a href=\"https://example.org/old?year=2024&amp;page=3\">the old&nbsp;page</a>.</p></main><footer><a href=/imprint>Imprint</a></footer></body></html>";
+    let found = read(source.as_bytes(), "leave.html").unwrap();
+    let told: Vec<_> =
+        found.links.iter().map(|link| (&found.text[link.at..], link.target.as_str())).collect();
+    assert_eq!(told.len(), 2, "{told:?} in {}", found.text);
+    assert!(told[0].0.starts_with("the rules for sick notes first"), "{told:?}");
+    assert_eq!(told[0].1, "../health/sick%20notes.html#when");
+    assert!(told[1].0.starts_with("the old page."), "{told:?}");
+    assert_eq!(told[1].1, "https://example.org/old?year=2024&page=3");
 }

@@ -1,7 +1,8 @@
 //! Late chunking and semantic boundaries from submission to stored vectors.
 use crate::pipeline_rig::{Rig, paragraph};
+use bytes::Bytes;
 use wellspring_ingest::chunk::{Boundaries, ChunkConfig, Pooling};
-use wellspring_ingest::{CollectionSettings, JobReport};
+use wellspring_ingest::{CollectionSettings, Content, JobReport, Submission};
 use wellspring_models::fake::HashEmbedder;
 use wellspring_models::{Embedder, TextKind};
 use wellspring_store::jobs::JobState;
@@ -85,5 +86,35 @@ async fn documents_of_a_semantic_collection_end_their_chunks_where_the_subject_c
     assert!(chunks.len() > 1);
     for chunk in &chunks {
         assert!(!(chunk.text.contains("Walruses") && chunk.text.contains("taxes")), "{:?}", chunk.text);
+    }
+}
+
+/// The stored text of a web page has no targets, so each chunk keeps those of the links that stand in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_of_a_web_page_know_where_its_links_lead() {
+    let rig = Rig::new().await;
+    let _pool = rig.ingestor.start(1);
+    let scope = collection(&rig, "pages", small()).await;
+    let part = |heading: &str, link: &str| {
+        let words = paragraph(heading, 6);
+        format!(
+            "<h2>{heading}</h2><p>{words}</p><p>See <a href='{link}'>the {heading} page</a> and <a href='{link}'>once more</a>.</p>"
+        )
+    };
+    let page = format!(
+        "<html><body><h1>All</h1>{}{}</body></html>",
+        part("walrus", "sea/walrus.html"),
+        part("penguin", "/ice.html")
+    );
+    let content = Content::Bytes(Bytes::from(page.into_bytes()));
+    let page = Submission::new(DocumentId::new("all").unwrap(), "all.html".to_owned(), content);
+    let job = rig.ingestor.submit(&scope, page, None).await.unwrap().job;
+    assert_eq!(rig.wait(job).await.state, JobState::Indexed);
+    let chunks = rig.store.catalog.chunks(&scope, &DocumentId::new("all").unwrap()).await.unwrap();
+    let linked: Vec<_> = chunks.iter().filter(|chunk| !chunk.links.is_empty()).collect();
+    assert!(linked.len() >= 2 && linked.len() < chunks.len(), "{chunks:?}");
+    for chunk in linked {
+        let expected = if chunk.text.contains("walrus") { "sea/walrus.html" } else { "/ice.html" };
+        assert_eq!(chunk.links, [expected], "{}", chunk.text);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use wellspring_store::keyword::analyzer::Analysis;
 
+use crate::blocking::blocking;
+use crate::error::Result;
 use crate::fuse::LegScore;
 use crate::passage::Passage;
 use crate::refine::proximity::nearness;
@@ -34,9 +36,13 @@ pub const FEATURES: [&str; 13] = [
 ];
 
 /// One row per hit, in order.
-pub(crate) fn rows(query: &str, hits: &[Passage]) -> Vec<Vec<f64>> {
-    let near = nearness(query, hits);
-    hits.iter().zip(near).map(|(hit, near)| row(query, hit, near).into()).collect()
+pub(crate) async fn rows(query: &str, hits: &[Passage]) -> Result<Vec<Vec<f64>>> {
+    let (query, hits) = (query.to_owned(), hits.to_vec());
+    let rows = move || {
+        let near = nearness(&query, &hits);
+        hits.iter().zip(near).map(|(hit, near)| row(&query, hit, near).into()).collect()
+    };
+    blocking("counting what the ranker looks at", rows).await
 }
 
 fn row(query: &str, hit: &Passage, near: f64) -> [f64; FEATURES.len()] {

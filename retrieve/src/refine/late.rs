@@ -11,6 +11,7 @@ use lru::LruCache;
 use wellspring_models::{Embedder, TokenEmbedder, TokenVectors};
 use wellspring_store::ChunkKey;
 
+use crate::blocking::blocking;
 use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::passage::Passage;
 
@@ -104,9 +105,7 @@ pub(super) async fn similarities(
         let compare = move || {
             tokens.iter().map(|p| query.as_ref().map_or(0.0, |q| max_sim(q, p))).collect::<Vec<f64>>()
         };
-        tokio::task::spawn_blocking(compare).await.map_err(|error| {
-            RetrieveError::new(ErrorKind::Internal, "the comparison of tokens broke off").with_source(error)
-        })
+        blocking("comparing the tokens", compare).await
     };
     tokio::time::timeout(budget, work).await.unwrap_or_else(|_| {
         Err(RetrieveError::new(

@@ -5,6 +5,8 @@
 //! the first at once and `near` where both stand within [`WINDOW`] words; a pair is worth
 //! `½ · ordered / (ordered + 1) + ½ · near / (near + 1)`, a passage the mean over the pairs.
 
+use std::collections::HashMap;
+
 use wellspring_store::keyword::analyzer::Analysis;
 
 use crate::passage::Passage;
@@ -13,19 +15,15 @@ use crate::passage::Passage;
 const WINDOW: usize = 8;
 
 /// One value (0 to 1) per passage, in order; 0 for a query of one word. Words are compared as the keyword index does,
-/// in the passage's language.
+/// in the passage's language. Blocking: takes milliseconds for fifty passages.
 pub(crate) fn nearness(query: &str, passages: &[Passage]) -> Vec<f64> {
-    let mut asked: Vec<(Analysis, Vec<String>)> = Vec::new();
+    let mut asked: HashMap<Analysis, Vec<String>> = HashMap::new();
     passages
         .iter()
         .map(|passage| {
             let analysis = Analysis::of(passage.language.as_deref());
-            let place = asked.iter().position(|(known, _)| *known == analysis).unwrap_or_else(|| {
-                asked.push((analysis, analysis.terms(query)));
-                asked.len() - 1
-            });
-            let text = analysis.terms(&passage.text);
-            of_terms(&asked[place].1, &text)
+            let query = asked.entry(analysis).or_insert_with(|| analysis.terms(query));
+            of_terms(query, &analysis.terms(&passage.text))
         })
         .collect()
 }

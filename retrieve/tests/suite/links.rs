@@ -130,6 +130,18 @@ async fn links_follow_updates_deletes_and_whatever_comes_later() {
 }
 
 #[tokio::test]
+async fn links_that_no_text_shows_are_followed_too() {
+    let world = World::new().await;
+    let text = "The flood gauge at the weir is described elsewhere.";
+    world.put(Text { id: "docs/weir", text, links: &["../sheets/gauge.html#size"], ..Text::default() }).await;
+    world.add("sheets/gauge.html", "Radar, 24 volts.").await;
+    let hits = search(&world, &world.scope, config(), top5("flood gauge at the weir")).await;
+    let sheet = hits.iter().find(|hit| hit.document_id.as_str() == "sheets/gauge.html").unwrap();
+    let link = &sheet.explain.as_ref().unwrap().links[0];
+    assert_eq!((link.kind, link.name.as_str()), (NameKind::Address, "../sheets/gauge.html#size"));
+}
+
+#[tokio::test]
 async fn links_cross_no_wall_and_no_filter() {
     let world = World::new().await;
     world.add("weir", "The flood gauge at the weir is an Otter Nine sensor.").await;
@@ -218,6 +230,25 @@ async fn lists_shared_names_and_common_words_lead_nowhere() {
     assert_eq!((report.hubs, report.linked), (1, 0));
     let prose = retriever.search(&world.scope, request("lantern keeper")).await.unwrap();
     assert_eq!(ids(&prose.hits), ["prose", "e3"]);
+}
+
+#[tokio::test]
+async fn a_heading_of_its_own_leads_to_no_other_document() {
+    let world = World::new().await;
+    let policy =
+        "# Eating There\nThe ration at the lodge is paid, see Packing Up.\n\n# Sleeping Well\nBring a bag.";
+    world.put(Text { id: "policy", text: policy, ..Text::default() }).await;
+    let other = "# Eating There\nSoup.\n\n# Packing Up\nNo boxes.";
+    world.put(Text { id: "canteen", text: other, ..Text::default() }).await;
+    let request = SearchRequest { mode: Mode::Keyword, ..top5("ration at the lodge") };
+    let hits = search(&world, &world.scope, config(), request).await;
+    let links: Vec<&str> = hits
+        .iter()
+        .flat_map(|hit| {
+            hit.explain.iter().flat_map(|explain| explain.links.iter().map(|link| link.name.as_str()))
+        })
+        .collect();
+    assert_eq!(links, ["Packing Up"], "{:?}", ids(&hits));
 }
 
 #[tokio::test]

@@ -28,11 +28,11 @@ pub struct Mention {
     pub is_plain: bool,
 }
 
-/// The mentions in a passage of a document that came from `source`, each name once: links first, then addresses and
-/// identifiers, then phrases, in the order of the text.
-pub fn in_text(text: &str, source: &str) -> Vec<Mention> {
+/// The mentions in a passage of a document that came from `source`, each name once: links first, those that the text
+/// shows and then the `hidden` ones, then addresses and identifiers, then phrases, in the order of the text.
+pub fn in_text(text: &str, source: &str, hidden: &[String]) -> Vec<Mention> {
     let mut found = Found::default();
-    for target in addresses::links(text) {
+    for target in addresses::links(text).into_iter().chain(hidden.iter().map(String::as_str)) {
         for form in addresses::of_link(target, source) {
             found.add(target, forms::address_hash(&form), false);
         }
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn phrases_begin_like_names_and_end_with_the_sentence() {
-        let found = in_text("He met Ada King in London. She wrote.", "x");
+        let found = in_text("He met Ada King in London. She wrote.", "x", &[]);
         assert_eq!(
             texts(&found),
             [
@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn identifiers_addresses_and_links_come_first() {
-        let found = in_text("Run `parse` or load_all(x), see api/v2-notes.md and [there](y.md).", "d/x.md");
+        let found =
+            in_text("Run `parse` or load_all(x), see api/v2-notes.md and [there](y.md).", "d/x.md", &[]);
         assert_eq!(texts(&found)[..2], ["y.md", "y.md"], "as resolved, and by its file name");
         for text in ["parse", "load_all", "api/v2-notes.md"] {
             assert!(texts(&found).contains(&text), "{text}: {:?}", texts(&found));
@@ -255,14 +256,14 @@ mod tests {
     #[test]
     fn mentions_are_bounded() {
         let text: String = (0..2_000).map(|i| format!("Name{i} ")).collect();
-        assert_eq!(in_text(&text, "x").len(), MAX_MENTIONS);
-        assert!(in_text("", "").is_empty() && in_query("").is_empty());
+        assert_eq!(in_text(&text, "x", &[]).len(), MAX_MENTIONS);
+        assert!(in_text("", "", &[]).is_empty() && in_query("").is_empty());
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_read(text in "\\PC{0,200}", source in "\\PC{0,40}") {
-            for mention in in_text(&text, &source).into_iter().chain(in_query(&text)) {
+            for mention in in_text(&text, &source, &[]).into_iter().chain(in_query(&text)) {
                 proptest::prop_assert!(!mention.text.is_empty());
             }
         }

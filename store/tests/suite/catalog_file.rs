@@ -183,7 +183,7 @@ async fn the_golden_file_of_version_1_is_read() {
     assert_eq!(f.catalog.changes(&docs, Seq(0), 100).await.unwrap().len(), 4);
     assert_eq!(f.catalog.entries_after(&docs, wellspring_store::ChunkKey(0), 10).await.unwrap().len(), 3);
     // Its documents bear names, which that version did not keep.
-    let link = wellspring_store::names::mentions::in_text("[it](a.txt)", "x").remove(0);
+    let link = wellspring_store::names::mentions::in_text("[it](a.txt)", "x", &[]).remove(0);
     let bearers = f.catalog.bearers(&docs, &[link.hash], 3).await.unwrap();
     assert_eq!(bearers.iter().map(|bearer| bearer.document).collect::<Vec<_>>(), [shown.key]);
     // And it can be gone on with.

@@ -55,7 +55,12 @@ fn push(text: &str, out: &mut String) {
     if !out.is_empty() {
         out.push('\n');
     }
-    let mut plain = text;
+    out.push_str(&plain(&text));
+}
+
+/// The text with the entities that text can't do without decoded.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = text.to_owned();
     for (entity, sign) in
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")]
     {
@@ -63,20 +68,22 @@ fn push(text: &str, out: &mut String) {
             plain = plain.replace(entity, sign);
         }
     }
-    out.push_str(&plain);
+    plain
 }
 
-struct Tag {
-    name: String,
-    end: bool,
+/// A start or end tag.
+pub(super) struct Tag {
+    pub(super) name: String,
+    pub(super) end: bool,
     /// Closed in itself: `<br/>`.
-    whole: bool,
-    start: usize,
-    stop: usize,
+    pub(super) whole: bool,
+    /// Bytes in the markup, from `<` to behind `>`.
+    pub(super) start: usize,
+    pub(super) stop: usize,
 }
 
 /// Everything that looks like a tag.
-fn tags(html: &str) -> impl Iterator<Item = Tag> + '_ {
+pub(super) fn tags(html: &str) -> impl Iterator<Item = Tag> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {

@@ -41,6 +41,8 @@ pub(crate) struct Text<'a> {
     pub(crate) pages: &'a [usize],
     /// Sections as byte spans; empty for none.
     pub(crate) sections: &'a [(usize, usize)],
+    /// Targets of links that no text shows, in every chunk.
+    pub(crate) links: &'a [&'a str],
 }
 
 impl Default for Text<'_> {
@@ -53,6 +55,7 @@ impl Default for Text<'_> {
             acl: None,
             pages: &[],
             sections: &[],
+            links: &[],
         }
     }
 }
@@ -218,6 +221,7 @@ async fn chunks(
             page: spans.iter().find(|page| (page.start..page.end).contains(&from)).map(|page| page.page),
             headings: headings.clone(),
             section: text.sections.iter().copied().find(|s| (s.0..s.1).contains(&from)),
+            links: text.links.iter().map(|&link| link.to_owned()).collect(),
             content_hash: ContentHash::of(embedded_text.as_bytes()),
             tokens: embedding.tokens as u32,
             embedded_text,

@@ -32,6 +32,7 @@ struct Row {
     source: String,
     metadata: String,
     language: Option<String>,
+    links: Option<String>,
     piece: Option<Vec<u8>>,
 }
 
@@ -58,6 +59,7 @@ impl Row {
             source: self.source,
             metadata: parsed(&self.metadata)?,
             language: self.language,
+            links: self.links.as_deref().map(parsed).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -67,7 +69,8 @@ macro_rules! chunks {
     ($from:literal) => {
         concat!(
             "SELECT c.key, c.id, v.document_key, v.document_id, v.version, c.ordinal, c.start, c.end AS stop, c.page, \
-                c.headings, c.section_start, c.section_end, v.title, v.source, v.metadata, c.language, ",
+                c.headings, c.section_start, c.section_end, v.title, v.source, v.metadata, c.language, \
+                c.links, ",
             pieces!(),
             " AS piece FROM ",
             $from,

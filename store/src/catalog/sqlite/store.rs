@@ -186,6 +186,7 @@ async fn store_chunks(
                 chunk.id,
                 chunk.content_hash.to_hex(),
                 chunk.headings,
+                (!chunk.links.is_empty()).then_some(&chunk.links),
             ])
         })
         .collect();
@@ -197,10 +198,10 @@ async fn store_chunks(
     // One statement for all rows: a large document has thousands.
     sqlx::query(
         "INSERT INTO chunks (key, version_key, collection_key, ordinal, start, end, page, section_start, section_end, \
-            tokens, language, id, content_hash, headings) \
+            tokens, language, id, content_hash, headings, links) \
          SELECT ?1 + row.key, ?2, ?3, row.value ->> 0, row.value ->> 1, row.value ->> 2, row.value ->> 3, \
             row.value ->> 4, row.value ->> 5, row.value ->> 6, row.value ->> 7, row.value ->> 8, \
-            unhex(row.value ->> 9), row.value -> 10 \
+            unhex(row.value ->> 9), row.value -> 10, row.value ->> 11 \
          FROM json_each(?4) row ORDER BY row.key",
     )
     .bind(first)

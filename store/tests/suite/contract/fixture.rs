@@ -80,6 +80,11 @@ pub(crate) fn processed(key: DocumentKey, version: Version, text: &str) -> Proce
             page: Some(1),
             headings: vec!["Top".to_owned(), format!("Part {ordinal}")],
             section: Some((0, text.len())),
+            // A line has a link where it begins with "to ".
+            links: line
+                .strip_prefix("to ")
+                .map(|to| vec![to.trim().to_owned(), "\u{e9}?a=1&b".to_owned()])
+                .unwrap_or_default(),
             embedded_text: line.to_owned(),
             content_hash: ContentHash::of(line.as_bytes()),
             tokens: line.split_whitespace().count() as u32,

@@ -77,6 +77,7 @@ fn processed(id: &str, version: i64, passages: &[String]) -> ProcessedDocument {
             page: None,
             headings: Vec::new(),
             section: None,
+            links: Vec::new(),
             embedded_text: passage.clone(),
             content_hash: hash,
             tokens: 8,

@@ -92,6 +92,11 @@ pub(crate) async fn a_document_is_visible_once_published(f: &Fixture) {
     assert_eq!(found, chunks[1..]);
     let job = f.catalog.job(&administrator(), lease.job).await.unwrap();
     assert_eq!((job.state, job.report, job.version), (JobState::Indexed, json!({"chunks": 2}), 1));
+
+    f.published(&docs, document("b", "to x/y.html\nplain\n"), "to x/y.html\nplain\n").await;
+    let links: Vec<Vec<String>> =
+        f.catalog.chunks(&docs, &id("b")).await.unwrap().into_iter().map(|chunk| chunk.links).collect();
+    assert_eq!(links, [vec!["x/y.html".to_owned(), "\u{e9}?a=1&b".to_owned()], Vec::new()]);
 }
 
 pub(crate) async fn an_update_replaces_in_one_step(f: &Fixture) {

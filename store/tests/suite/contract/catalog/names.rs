@@ -12,7 +12,8 @@ async fn led(f: &Fixture, scope: &CollectionScope, text: &str) -> Vec<(NameKind,
 }
 
 async fn bearers(f: &Fixture, scope: &CollectionScope, text: &str, most: usize) -> Vec<Bearer> {
-    let names: Vec<NameHash> = mentions::in_text(text, "x").into_iter().map(|mention| mention.hash).collect();
+    let names: Vec<NameHash> =
+        mentions::in_text(text, "x", &[]).into_iter().map(|mention| mention.hash).collect();
     f.catalog.bearers(scope, &names, most).await.unwrap()
 }
 
