@@ -6,7 +6,7 @@ const from = (items) => items.filter(Boolean).join(" · ");
 
 export const T = {
   name: "Wellspring",
-  views: { ask: "Ask", search: "Search", library: "Library" },
+  views: { ask: "Ask", search: "Search", library: "Library", quality: "Quality", admin: "Admin" },
   navigation: "Views",
   skip: "Skip to the content",
   collection: "Collection",
@@ -80,8 +80,29 @@ export const T = {
     degraded: (leg, reason) => `${leg} did not work: ${reason}`,
     writtenBy: (model) => `Written by ${model}`,
     extractive: "Sentences quoted from the documents",
+    conflicts: "The sources disagree",
     tryAsking: "Try asking",
     answered: (n) => `The answer is whole, with ${plural(n, "citation")}.`,
+  },
+
+  talk: {
+    begin: "New conversation",
+    follow: "Ask on, or something else",
+    understood: (question) => `Understood as: ${question}`,
+    earlier: "Earlier conversations",
+    none: "None was kept yet.",
+    untitled: "Without a title",
+    recalled: (n) => `${plural(n, "answer")}, shown as the documents are now. Ask on above.`,
+    withdrawn: (n) => `${plural(n, "sentence")} left out: the documents were changed or deleted since.`,
+    removeTitle: "Delete this conversation?",
+    removeBody: "Questions and answers are gone at once. This can't be undone.",
+    removed: "The conversation is deleted.",
+  },
+
+  thumbs: {
+    answer: { up: "This answer helped", down: "This answer did not help" },
+    passage: { up: "This passage holds the answer", down: "This passage does not hold the answer" },
+    thanks: "Noted as a judgement.",
   },
 
   source: {
@@ -250,6 +271,36 @@ export const T = {
     look: "See the original",
     historyTitle: "What became of it",
     history: (job) => `version ${job.version}: ${T.upload.states[job.state] ?? T.upload.stages[job.stage] ?? job.state}`,
+  },
+
+  access: {
+    change: "change",
+    title: "Who may see this document?",
+    body: "In force from the next search on; nothing is read or indexed again.",
+    set: "Set",
+    who: "Seen by",
+    everybody: "everybody",
+    nobody: "only whoever sees every document",
+    these: "these, and whoever sees every document",
+    principals: "Users and groups",
+    hint: "Such as user:ada, group:ops. Without any, only whoever sees every document sees it.",
+    done: (who) => `Now seen by ${who}.`,
+  },
+
+  recut: {
+    title: "Try another chunking",
+    lead: "The original is read and cut again; nothing is stored until you decide.",
+    fields: { target_tokens: "Tokens to aim at", overlap_tokens: "Repeated", min_tokens: "At least" },
+    where: "Long prose is cut",
+    boundaries: { structure: "at sentences", semantic: "where the meaning drifts" },
+    go: "Preview",
+    busy: "Cutting…",
+    back: "Back to what is stored",
+    compared: (now, then, limit) => `${plural(then.chunks, "passage")} instead of ${now.chunks.toLocaleString("en")}; tokens: least ${then.least_tokens}, median ${then.median_tokens}, most ${then.most_tokens} of ${limit}.`,
+    make: "Make a collection cut like this",
+    makeTitle: "A collection with this chunking",
+    makeBody: "A collection keeps the chunking it was made with. Add documents to the new one, compare, and delete what you don't keep.",
+    made: (name) => `The collection “${name}” is made. Add documents to it.`,
   },
 
   welcome: {

@@ -11,6 +11,7 @@
 
 mod architecture;
 mod bulk;
+mod chat;
 mod clients;
 mod commands;
 mod crash;
@@ -20,6 +21,7 @@ mod http_agent;
 mod http_budget;
 mod http_documents;
 mod http_door;
+mod http_recut;
 mod http_search;
 mod http_talk;
 mod mcp;
