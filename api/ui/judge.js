@@ -94,7 +94,7 @@ export function section() {
     } },
       h("p", { class: "faint" }, T.judge.progress(all - left().length, all)),
       h("h3", {}, question), h("p", { class: "from" }, T.from([hit.title || hit.source, hit.source, hit.page && T.page(hit.page)])),
-      h("blockquote", { class: "passage" }, hit.text),
+      h("blockquote", { class: "passage" }, hit.text.replace(/^#+\s+/gm, "")),
       h("p", { class: "acts", role: "group", "aria-label": T.judge.gradeLabel }, buttons),
       h("p", { class: "acts" },
         h("button", { type: "button", class: "quiet", onclick: (event) => open(state.collection, { ...hit, quote: hit.text }, event.currentTarget) }, T.judge.open),

@@ -39,12 +39,12 @@ export function draw(report) {
   if (Array.isArray(report.checks) && "passed" in report) return [gate(report), ...(report.comparison ? [comparison(report.comparison)] : [])];
   if (Array.isArray(report.systems) && report.baseline) return [comparison(report)];
   if (Array.isArray(report.reports)) return ofSet(report);
-  if (report.metrics && "queries" in report) return [means(report.dataset ?? T.runs.aRun, [report])];
+  if (report.metrics && "queries" in report) return ofSet({ reports: [report] });
   return [];
 }
 
 function ofSet({ dataset, reports = [], comparison: compared, kinds = [] }) {
-  return [means(dataset, reports), compared ? comparison(compared) : null, kinds.length ? ofKinds(kinds) : null].filter(Boolean);
+  return [means(dataset ?? reports[0]?.dataset ?? T.runs.aRun, reports), compared ? comparison(compared) : null, kinds.length ? ofKinds(kinds) : null].filter(Boolean);
 }
 
 const share = (value) => value.toFixed(3);

@@ -126,7 +126,9 @@ test("another chunking is drawn before anything is decided", { skip }, async () 
 });
 
 test("live numbers come from the server, reports are drawn, files of another kind are refused", { skip }, async () => {
-  const page = await opened("#/quality");
+  const page = await opened();
+  await page.request.post(`${server.url}v1/search`, { data: { query: "hotel night" } });
+  await page.click("#to-quality");
   await page.waitForSelector(".tiles > div");
   const tiles = await page.locator(".tiles").textContent();
   assert.match(tiles, /Searches, median\d/);
@@ -160,7 +162,7 @@ test("judging by clicking gives a test set that the command line takes", { skip 
     const fits = question.includes("hotel") ? /hotel/i.test(text) : /parental/i.test(text);
     await page.keyboard.press(fits ? "3" : "0");
   }
-  await page.getByText("Everything that was found is judged.").waitFor();
+  await page.locator("p.good", { hasText: "Everything that was found is judged." }).waitFor();
   const saved = async (name) => {
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
     return readFile(await download.path(), "utf8");
@@ -174,7 +176,7 @@ test("judging by clicking gives a test set that the command line takes", { skip 
 });
 
 test("signing in, a key shown once, and its end", { skip }, async () => {
-  const page = await visit(browser, locked.url, { hash: "#/admin" });
+  const page = await visit(browser, locked.url, { hash: "#/admin", until: "dialog" });
   await page.fill("#field-key", "ws_0000000000000000_wrong");
   await page.locator("dialog").getByRole("button", { name: "Sign in" }).click();
   await page.getByText("That key was not accepted.").waitFor();

@@ -32,3 +32,4 @@ mod provider;
 mod support;
 mod walls;
 mod webhooks;
+mod words;
