@@ -16,6 +16,7 @@ mod clients;
 mod commands;
 mod crash;
 mod eval;
+mod examples;
 mod feedback;
 mod http_agent;
 mod http_budget;

@@ -5,6 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::support::schema;
+
 /// First words of lines that make an unmarked block one to be typed.
 const TYPED: [&str; 9] =
     ["wellspring ", "make ", "curl ", "docker ", "pip ", "python3 ", "cargo ", "git ", ".ci/run"];
@@ -175,6 +180,46 @@ fn what_the_pages_say_to_type_works() {
 }
 
 #[test]
+fn json_of_commands_has_the_shapes_of_the_interface() {
+    let api = fs_err::read_to_string(root().join("openapi.json")).unwrap();
+    let api: Value = serde_json::from_str(&api).unwrap();
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        let output = place
+            .command("wellspring")
+            .args(arguments)
+            .env("WELLSPRING__MODELS__DEFAULT_EMBEDDER", "fake/hash")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["ingest", "fixtures/corpus/policies", "--json"]);
+    let question = "What may a hotel night outside a capital cost?";
+    for (arguments, method, path) in [
+        (&["search", "--explain", "--json", "hotel night"][..], Method::POST, "/v1/search"),
+        (&["ask", "--json", question], Method::POST, "/v1/answers"),
+        (&["usage", "--json"], Method::GET, "/v1/usage"),
+        (
+            &["chunks", "preview", "--json", "fixtures/corpus/policies/travel-policy-2026.md"],
+            Method::POST,
+            "/v1/collections/default/documents/x/chunks/preview",
+        ),
+    ] {
+        let body: Value = serde_json::from_str(&run(arguments)).unwrap();
+        schema::check(&api, &method, path, StatusCode::OK, &body);
+    }
+    for (arguments, path) in [
+        (["document", "list", "--json"], "/v1/collections/default/documents/x"),
+        (["job", "list", "--json"], "/v1/jobs/0190a6e1-7c4d-7c3b-9d5a-3f1f6c1b2a3d"),
+    ] {
+        for line in run(&arguments).lines() {
+            schema::check(&api, &Method::GET, path, StatusCode::OK, &serde_json::from_str(line).unwrap());
+        }
+    }
+}
+
+#[test]
 fn links_lead_somewhere_and_the_book_has_every_page() {
     let pages = pages();
     for (page, text) in &pages {
@@ -204,7 +249,8 @@ fn each_promise_names_tests_that_are_there() {
             let (file, test) = name.split_once("::").unwrap_or_else(|| panic!("say FILE::TEST: {name}"));
             let source =
                 fs_err::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("there is no {file}"));
-            assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+            let there = ["(", "<"].iter().any(|opening| source.contains(&format!("fn {test}{opening}")));
+            assert!(there, "{file} has no test {test}");
             of_line += 1;
         }
         assert!(of_line > 0, "no test: {line}");
