@@ -39,7 +39,7 @@ pub use agent::{
 pub use confidence::{Confidence, Signals, Weights};
 pub use config::{AnswerConfig, InjectionConfig, RefusalConfig, Unsupported};
 pub use conflict::{Conflict, Side};
-pub use conversation::{Asker, ConversationStore, Exchange, KeptAnswer, KeptTurn, Recalled};
+pub use conversation::{Asker, ConversationStore, Exchange, KeptAnswer, KeptTurn, MAX_HISTORY, Recalled};
 pub use error::{AnswerError, ErrorKind, Result};
 pub use ground::support::{Evidence, Finding, Support, SupportChecker};
 pub use pipeline::Answerer;

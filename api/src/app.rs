@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::{Map, Value};
 use wellspring_answer::{Agent, Answerer, ConversationStore, RunStore};
 use wellspring_ingest::extract::Libraries;
 use wellspring_ingest::sandbox::{Sandbox, SandboxConfig};
@@ -120,6 +121,17 @@ impl App {
         name: &CollectionName,
         model: Option<String>,
     ) -> anyhow::Result<Collection> {
+        self.create_collection_cut(scope, name, model, &Map::new()).await
+    }
+
+    /// The same, with members of `chunk` laid over the configured ones.
+    pub(crate) async fn create_collection_cut(
+        &self,
+        scope: &Scope,
+        name: &CollectionName,
+        model: Option<String>,
+        chunk: &Map<String, Value>,
+    ) -> anyhow::Result<Collection> {
         let embedder = match model {
             Some(model) => self.registry.embedder(&model).await?,
             // Nobody named it: that it is not there is not the caller's fault.
@@ -130,7 +142,7 @@ impl App {
                 })?
             }
         };
-        let settings = CollectionSettings { chunk: self.config.chunk.clone() };
+        let settings = CollectionSettings { chunk: self.config.chunk.clone() }.with_chunk(chunk)?;
         settings.suits(embedder.as_ref())?;
         let info = embedder.info();
         let new = NewCollection {

@@ -14,6 +14,7 @@ use crate::telemetry;
 
 mod ask;
 mod audit;
+mod chat;
 mod chunks;
 mod collection;
 mod doctor;
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Query(query::Query),
     /// Answer a question with citations
     Ask(ask::Ask),
+    /// Ask one question after another, each understood from those before
+    Chat(chat::Chat),
     /// Measure retrieval
     #[command(subcommand)]
     Eval(eval::Eval),
@@ -239,6 +242,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(search.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Ask(ask) => Box::pin(ask.run(App::open(global, config, Role::Command).await?)).await,
+        Command::Chat(chat) => Box::pin(chat.run(App::open(global, config, Role::Command).await?)).await,
         Command::Query(query) => Box::pin(query.run(global)).await,
         Command::Eval(eval) => Box::pin(eval.run(global)).await,
         Command::Collection(collection) => {

@@ -29,6 +29,7 @@ mod openai;
 mod openapi;
 mod page;
 mod policy;
+mod recut;
 mod rerank;
 pub(crate) mod resume;
 mod schema;
@@ -116,6 +117,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(documents::text))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))
+        .routes(routes!(recut::preview))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show, jobs::cancel))
         .routes(routes!(jobs::requeue))

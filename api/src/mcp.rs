@@ -3,6 +3,9 @@
 mod arguments;
 mod tools;
 
+#[cfg(test)]
+pub(crate) use tools::described;
+
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,

@@ -71,6 +71,11 @@ export async function call(method, path, json, signal) {
   return (await send(path, { method, json, signal })).json();
 }
 
+/** Reads text. */
+export async function text(path, signal) {
+  return (await send(path, { signal })).text();
+}
+
 /** Reads a file whole. */
 export async function bytes(path, signal) {
   return new Uint8Array(await (await send(path, { signal })).arrayBuffer());

@@ -11,7 +11,9 @@ import * as source from "./source.js";
 import { T } from "./text.js";
 import * as welcome from "./welcome.js";
 
-const VIEWS = ["ask", "search", "library"];
+const VIEWS = ["ask", "search", "library", "quality", "admin"];
+// What few people look at comes with its first look.
+const LATER = { quality: () => import("./quality.js"), admin: () => import("./admin.js") };
 const FOCUS = { ask: "question", search: "query" };
 
 function frame() {
@@ -59,7 +61,7 @@ async function letIn() {
 
 let shownView = null;
 
-/** Shows what the address names: `#/ask`, `#/search`, `#/library` or `#/library/<document>`. */
+/** Shows what the address names: `#/ask`, `#/search`, `#/library`, `#/library/<document>`, `#/quality` or `#/admin`. */
 function route() {
   const [, name, rest] = /^#\/(\w+)(?:\/(.+))?$/.exec(location.hash) ?? [];
   const view = VIEWS.includes(name) ? name : "ask";
@@ -71,10 +73,22 @@ function route() {
     else at(`to-${one}`).removeAttribute("aria-current");
   }
   document.title = `${T.views[view]} · ${T.name}`;
-  if (view === "library") library.show(rest ? decodeURIComponent(rest) : null);
+  if (LATER[view]) later(view);
+  else if (view === "library") library.show(rest ? decodeURIComponent(rest) : null);
   // A keyboard that pops up unasked hides half of a phone.
   else if (matchMedia("(hover: hover)").matches) at(FOCUS[view]).focus();
   if (view === "ask") first();
+}
+
+async function later(view) {
+  const box = at(`view-${view}`);
+  if (box.hasChildNodes()) return;
+  try {
+    const { start } = await LATER[view]();
+    if (!box.hasChildNodes()) start(box);
+  } catch {
+    box.replaceChildren(h("p", { class: "status bad" }, T.unreachable));
+  }
 }
 
 // With nothing to ask about, the Ask view shows how to begin.

@@ -71,14 +71,26 @@ export function checked(claims) {
   return h("details", { class: "fold", open: kept < claims.length }, h("summary", {}, T.ask.checked(kept, claims.length)), h("ol", { class: "claims" }, rows));
 }
 
-/** Passages that were found, to be opened one by one. */
-export function passages(found, open) {
+/** Sentences that give different answers, side by side; each opens where it stands. Null where there are none. */
+export function conflicts(found, read, open) {
+  if (!found.length) return null;
+  const side = ({ chunk_id, quote, value, start, end }) => {
+    const passage = read.find((one) => one.chunk_id === chunk_id);
+    if (!passage) return null;
+    return h("li", {}, h("button", { type: "button", onclick: (event) => open({ ...passage, start, end, quote }, event.currentTarget) },
+      h("strong", {}, value), h("span", { class: "quote" }, `“${quote}”`), h("span", { class: "from" }, passage.title || passage.source)));
+  };
+  return h("section", { class: "conflicts" }, h("h2", {}, T.ask.conflicts), found.map(({ sides }) => h("ol", {}, sides.map(side))));
+}
+
+/** Passages that were found, to be opened one by one; `beside(passage)` may add something to each. */
+export function passages(found, open, beside) {
   return h("ol", { class: "passages" }, found.map((passage) =>
     h("li", {}, h("button", { type: "button", onclick: (event) => open({ ...passage, quote: passage.text }, event.currentTarget) },
       h("span", { class: "title" }, passage.title || passage.source),
       h("span", { class: "from" }, T.from([passage.source, passage.page && T.page(passage.page), passage.headings.at(-1)])),
       h("span", { class: "excerpt" }, passage.text.replace(/^#+\s.*\n+/, "")),
-      passage.suspicions ? h("span", { class: "badge warn" }, T.ask.suspicious) : null))));
+      passage.suspicions ? h("span", { class: "badge warn" }, T.ask.suspicious) : null), beside?.(passage) ?? null)));
 }
 
 /** The answer as plain text with numbered sources under it. */

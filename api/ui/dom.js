@@ -32,6 +32,8 @@ export function s(tag, attributes, ...children) {
 
 const DRAWN = {
   close: "M4 4l8 8M12 4l-8 8", left: "M10 3L5 8l5 5", right: "M6 3l5 5-5 5", plus: "M8 3v10M3 8h10", minus: "M3 8h10",
+  up: "M5 7v7M5 7l3-5.500c1.500 0 1.800 1.200 1.500 2.500L9 6.500h4l-1.200 6.300c-.1.700-.6 1.200-1.300 1.200H5M2.500 7H5v7H2.500z",
+  down: "M11 9V2M11 9l-3 5.500c-1.500 0-1.800-1.200-1.500-2.500L7 9.500H3l1.200-6.300C4.300 2.500 4.800 2 5.500 2H11M13.500 9H11V2h2.500z",
   target: "M8 1v3M8 12v3M1 8h3M12 8h3M8 5.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 1 0 0-5",
 };
 
@@ -62,8 +64,12 @@ export function say(element, text, tone = "") {
 /** Asks in a dialog; resolves to the values of its fields, or null if it was dismissed. */
 export function ask({ title, body, action, tone, fields = [] }) {
   return new Promise((resolve) => {
-    const inputs = fields.map(({ name, label, type = "text", hint, ...more }) => {
-      const input = h("input", { type, name, id: `field-${name}`, autocomplete: "off", spellcheck: "false", required: true, ...more });
+    const inputs = fields.map(({ name, label, type = "text", hint, options, value, ...more }) => {
+      if (options) {
+        const choice = h("select", { name, id: `field-${name}`, ...more }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
+        return h("p", {}, h("label", { for: choice.id }, label), choice, hint ? h("small", {}, hint) : null);
+      }
+      const input = h("input", { type, name, id: `field-${name}`, autocomplete: "off", spellcheck: "false", required: true, value, ...more });
       return h("p", {}, h("label", { for: input.id }, label), input, hint ? h("small", {}, hint) : null);
     });
     const form = h("form", { method: "dialog" },

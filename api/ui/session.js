@@ -46,6 +46,18 @@ export function setSignedIn(yes) {
   write(localStorage, "wellspring.signed-in", yes ? "yes" : null);
 }
 
+/** Small things kept by name, as JSON; null where there is nothing, or nothing that can be read. */
+export const kept = {
+  read(name) {
+    try {
+      return JSON.parse(read(localStorage, `wellspring.${name}`));
+    } catch {
+      return null;
+    }
+  },
+  write: (name, value) => write(localStorage, `wellspring.${name}`, value === null ? null : JSON.stringify(value)),
+};
+
 /** "auto", "light" or "dark". */
 export const theme = () => read(localStorage, "wellspring.theme") ?? "auto";
 

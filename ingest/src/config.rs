@@ -108,6 +108,20 @@ impl CollectionSettings {
         Ok(settings)
     }
 
+    /// These settings with members of `chunk` replaced. `Invalid` names a member that there is none of, or that can't be so.
+    pub fn with_chunk(&self, chunk: &serde_json::Map<String, serde_json::Value>) -> Result<Self> {
+        let mut value = self.to_value()?;
+        if let Some(kept) = value.get_mut("chunk").and_then(serde_json::Value::as_object_mut) {
+            kept.extend(chunk.clone());
+        }
+        let settings = Self::deserialize(&value).map_err(|e| {
+            IngestError::new(ErrorKind::Invalid, format!("the settings of chunking can't be so: {e}"))
+                .with_source(e)
+        })?;
+        settings.chunk.validate()?;
+        Ok(settings)
+    }
+
     /// `Invalid` where a collection with this embedder can't have these settings.
     pub fn suits(&self, embedder: &dyn Embedder) -> Result<()> {
         match self.chunk.pooling == Pooling::Late && embedder.tokens().is_none() {
@@ -137,6 +151,12 @@ mod tests {
             CollectionSettings::read(&serde_json::Value::Null).unwrap(),
             CollectionSettings::default()
         );
+        let over = |chunk: serde_json::Value| settings.with_chunk(chunk.as_object().unwrap());
+        let laid = over(serde_json::json!({"overlap_tokens": 7})).unwrap().chunk;
+        assert_eq!((laid.target_tokens, laid.overlap_tokens), (99, 7));
+        for wrong in [serde_json::json!({"target_tokens": 1}), serde_json::json!({"taget_tokens": 90})] {
+            assert_eq!(over(wrong).unwrap_err().kind(), ErrorKind::Invalid);
+        }
         assert!(CollectionSettings::read(&serde_json::json!({"chunk": {"target_tokens": 1}})).is_err());
         assert!(CollectionSettings::read(&serde_json::json!({"chunks": {}})).is_err());
     }

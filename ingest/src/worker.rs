@@ -25,6 +25,7 @@ mod files;
 mod forecast;
 mod maintenance;
 mod pool;
+mod recut;
 
 pub use forecast::{Forecast, ForecastSummary, Planned, Target};
 pub use pool::WorkerPool;

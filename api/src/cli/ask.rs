@@ -47,28 +47,34 @@ impl Ask {
             (app.answerer.answer(&scope, request).await?, String::new())
         };
         printer.document(&answer)?;
-        for warning in &answer.warnings {
-            note(format_args!("warning: {}", warning.message));
-        }
-        // What was streamed stands, unless a sentence had to be withdrawn meanwhile.
-        if shown.trim() != answer.answer.trim() {
-            if !shown.is_empty() {
-                note("documents went away while the answer was written; what is left of it:");
-            }
-            printer.line(&answer.answer)?;
-        }
-        for citation in &answer.citations {
-            printer.line(footnote(citation))?;
-        }
-        if let (Some(cost), Some(currency)) = (answer.spending.cost, &answer.spending.currency) {
-            note(format_args!("cost: {cost} {currency}"));
-        }
+        tell(printer, &answer, &shown)?;
         Ok(if answer.abstained { Outcome::No } else { Outcome::Good })
     }
 }
 
+/// What of an answer was not `shown` yet: its warnings, its text where that is not what was streamed, its footnotes.
+pub(super) fn tell(printer: Printer, answer: &Answer, shown: &str) -> anyhow::Result<()> {
+    for warning in &answer.warnings {
+        note(format_args!("warning: {}", warning.message));
+    }
+    // What was streamed stands, unless a sentence had to be withdrawn meanwhile.
+    if shown.trim() != answer.answer.trim() {
+        if !shown.is_empty() {
+            note("documents went away while the answer was written; what is left of it:");
+        }
+        printer.line(&answer.answer)?;
+    }
+    for citation in &answer.citations {
+        printer.line(footnote(citation))?;
+    }
+    if let (Some(cost), Some(currency)) = (answer.spending.cost, &answer.spending.currency) {
+        note(format_args!("cost: {cost} {currency}"));
+    }
+    Ok(())
+}
+
 /// Prints the text as it comes; gives the whole answer and what was printed of it.
-async fn watch(
+pub(super) async fn watch(
     mut events: BoxStream<'static, AnswerEvent>,
     printer: Printer,
 ) -> anyhow::Result<(Answer, String)> {

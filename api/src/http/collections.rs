@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use wellspring_store::{CollectionName, CollectionScope, Scope};
 
@@ -25,6 +26,9 @@ pub(super) struct NewCollection {
     /// The embedder; the configured one if absent. It can't be changed later.
     #[schema(example = "all-MiniLM-L6-v2")]
     model: Option<String>,
+    /// How its documents are cut: members of the configuration's section `chunk`, laid over it.
+    #[schema(value_type = Option<Object>, example = json!({ "target_tokens": 120 }))]
+    chunk: Option<Map<String, Value>>,
 }
 
 /// What a deletion answers.
@@ -59,10 +63,11 @@ pub(super) async fn find(server: &Shared, scope: &Scope, name: &str) -> Result<C
 pub(super) async fn create(
     State(server): State<Shared>,
     Caller(scope): Caller,
-    ProblemJson(NewCollection { name, model }): ProblemJson<NewCollection>,
+    ProblemJson(NewCollection { name, model, chunk }): ProblemJson<NewCollection>,
 ) -> Result<Response, Problem> {
     let name = CollectionName::new(name)?;
-    let collection = server.app.create_collection(&scope, &name, model).await?;
+    let collection =
+        server.app.create_collection_cut(&scope, &name, model, &chunk.unwrap_or_default()).await?;
     let mut response = (StatusCode::CREATED, Json(collection)).into_response();
     response.extensions_mut().insert(About(name.as_str().to_owned()));
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/collections/{name}")) {

@@ -34,7 +34,7 @@ pub(super) enum Class {
 /// What people say about results.
 const FEEDBACK: &str = "/v1/collections/{collection}/feedback";
 /// POSTed, but only read.
-const ASKED_BY_POST: [&str; 12] = [
+const ASKED_BY_POST: [&str; 13] = [
     "/v1/search",
     "/v1/answers",
     "/v1/chat/completions",
@@ -46,6 +46,7 @@ const ASKED_BY_POST: [&str; 12] = [
     "/v1/conversations/{conversation}/approve",
     "/v1/tools/execute",
     "/v1/tools/batch",
+    super::recut::ROUTE,
     "/mcp",
 ];
 /// The web page, the description and its viewer: the same for everybody, without data.

@@ -26,7 +26,7 @@ const FETCHED: usize = 20_000;
 const MOST_FETCHED: usize = 100_000;
 
 /// The tools as clients list them.
-pub(super) fn described() -> Result<Vec<Tool>, ErrorData> {
+pub(crate) fn described() -> Result<Vec<Tool>, ErrorData> {
     Ok(vec![
         tool::<Search>(
             "search",

@@ -13,8 +13,8 @@ export const browserPath = (process.env.PATH ?? "").split(delimiter)
 /** Launches it. */
 export const launch = () => chromium.launch({ executablePath: browserPath, args: ["--no-sandbox", "--disable-quic", "--disable-background-networking"] });
 
-/** A page that was opened and is ready; `page.kept()` checks that it asked nobody else and that nothing was refused or thrown. */
-export async function visit(browser, url, { hash = "", ...options } = {}) {
+/** A page that was opened and is ready (or shows `until`); `page.kept()` checks that it asked nobody else and that nothing was refused or thrown. */
+export async function visit(browser, url, { hash = "", until = "html[data-ready]", ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
@@ -35,7 +35,7 @@ export async function visit(browser, url, { hash = "", ...options } = {}) {
   });
   page.kept = () => assert.deepEqual(wrong, []);
   await page.goto(url + hash);
-  await page.waitForSelector("html[data-ready]");
+  await page.waitForSelector(until);
   return page;
 }
 

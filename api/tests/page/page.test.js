@@ -10,6 +10,7 @@ import { browserPath, inSight, launch, plain, visit } from "./browser.js";
 import { CORPUS, below, real, start } from "./server.js";
 
 const skip = browserPath ? false : "no chromium is installed";
+const GATE = new URL("reports/gate.json", import.meta.url).pathname;
 const AXE = join(dirname(createRequire(import.meta.url).resolve("axe-core")), "axe.min.js");
 // Twenty files of as many kinds as there are.
 const MIXED = [
@@ -238,8 +239,9 @@ test("everything can be done on a phone, and nothing is cut off", { skip }, asyn
   await page.waitForSelector("#source mark");
   assert.ok(await inSight(page.locator("#source mark").first()));
   await page.getByRole("button", { name: "Close" }).tap();
-  for (const view of ["search", "library"]) {
+  for (const view of ["search", "quality", "admin", "library"]) {
     await page.tap(`#to-${view}`);
+    await page.waitForFunction((view) => document.querySelector(`#view-${view} h1`), view);
     await fits();
   }
   await page.fill("#library-filter", "travel");
@@ -254,8 +256,8 @@ test("the keyboard alone is enough to ask, open a source and come back", { skip 
   await page.keyboard.type("What may a hotel night outside a capital cost?");
   await page.keyboard.press("Enter");
   await page.waitForSelector("#result .fold");
-  await page.keyboard.press("Tab");
-  await page.keyboard.press("Tab");
+  // The button beside the question, the one for a new conversation, the first footnote.
+  for (let n = 0; n < 3; n++) await page.keyboard.press("Tab");
   assert.ok(await page.evaluate(() => document.activeElement.matches(".note")));
   await page.keyboard.press("Enter");
   await page.waitForSelector("#source mark");
@@ -297,6 +299,19 @@ test("no serious accessibility violation, in both themes", { skip }, async () =>
     await page.getByRole("link", { name: "Travel policy 2026" }).click();
     await page.waitForSelector(".framed");
     await check("a document");
+    await page.locator(".recut summary").click();
+    await page.getByRole("button", { name: "change", exact: true }).click();
+    await check("a dialog");
+    await page.keyboard.press("Escape");
+    await page.click("#to-quality");
+    await page.waitForSelector(".tiles > div");
+    await page.setInputFiles("#reports", GATE);
+    await page.waitForSelector(".report .whisker");
+    await check("quality");
+    await page.click("#to-admin");
+    await page.waitForSelector("#view-admin .checks li");
+    await page.waitForSelector("#view-admin table");
+    await check("administration");
     await page.context().close();
   }
 });

@@ -1,4 +1,4 @@
-// The parts of the page that need no browser: event streams, offsets, finding words on a page, Markdown, and marking.
+// The parts of the page that need no browser: event streams, offsets, finding words on a page, Markdown, marking, metrics, judgements.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,6 +9,8 @@ const { Offsets } = await ui("bytes");
 const { locate } = await ui("locate");
 const { blocks, inline } = await ui("markdown");
 const { alike, terms } = await ui("marks");
+const { buckets, quantile, read, since, sum } = await ui("exposition");
+const { lines, pool, qrels, queries, questions } = await ui("judgements");
 
 test("events are the same however the stream is cut", () => {
   const stream = ": hello\n\nevent: token\ndata: {\"a\":1}\n\nevent: done\r\ndata: one\r\ndata: two\r\n\r\ndata:bare\n\nevent: lost\ndata: unfinished";
@@ -95,4 +97,32 @@ test("word forms are marked, fillers and strangers are not", () => {
   assert.deepEqual(terms("who is it"), ["who", "is", "it"]);
   for (const [a, b] of [["hotel", "hotels"], ["city", "city"], ["travelling", "travelled"]]) assert.ok(alike(a, b), `${a} ${b}`);
   for (const [a, b] of [["cost", "coast"], ["note", "notice"], ["art", "arts"], ["policy", "polite"]]) assert.ok(!alike(a, b), `${a} ${b}`);
+});
+
+test("metrics are read, and quantiles out of their buckets", () => {
+  const text = "# HELP a b\na_bucket{s=\"x\",le=\"0.1\"} 5\na_bucket{s=\"x\",le=\"1\"} 9\na_bucket{s=\"x\",le=\"+Inf\"} 10\nn{q=\"a\\\"b\"} 3\nn 4\n";
+  const families = read(text);
+  assert.deepEqual(families.get("n").map(({ labels, value }) => [labels.q, value]), [["a\"b", 3], [undefined, 4]]);
+  assert.deepEqual([sum(families, "n"), sum(families, "n", { q: "a\"b" }), sum(families, "none")], [7, 3, 0]);
+  const cumulative = buckets(families, "a", { s: "x" });
+  assert.deepEqual(cumulative, [[0.1, 5], [1, 9], [Infinity, 10]]);
+  assert.equal(quantile(cumulative, 0.5), 0.1);
+  assert.ok(Math.abs(quantile(cumulative, 0.7) - 0.55) < 1e-9);
+  assert.equal(quantile(cumulative, 1), 1, "beyond the last bound nothing is known");
+  assert.equal(quantile([], 0.5), null);
+  assert.deepEqual(since([[0.1, 2], [1, 4], [Infinity, 4]], cumulative), [[0.1, 3], [1, 5], [Infinity, 6]]);
+  assert.deepEqual(since([[0.1, 50], [Infinity, 50]], cumulative), cumulative, "a server that began anew");
+});
+
+test("what is judged is pooled once, told in no order of rank, and written as eval reads it", () => {
+  const hit = (document_id, text) => ({ document_id, text });
+  const rankings = [["a", "b", "c", "d"], ["d", "e"]].map((ids) => ids.map((id) => hit(id, `passage of ${id}`)));
+  const pooled = pool("q?", rankings).map(({ document_id }) => document_id);
+  assert.deepEqual([...pooled].sort(), ["a", "b", "c", "d", "e"]);
+  assert.deepEqual(pooled, pool("q?", rankings.toReversed()).map(({ document_id }) => document_id));
+  assert.deepEqual(questions("a?\n\n a? \nid\tb?\n{\"_id\": \"1\", \"text\": \"c?\"}\n"), ["a?", "b?", "c?"]);
+  const judged = { "a?": { "x y": 3, z: 0 }, "b?": { "t\tab": 2, z: 1 } };
+  assert.equal(qrels(judged), "query-id\tcorpus-id\tscore\nq1\tx y\t3\nq1\tz\t0\nq2\tz\t1\n");
+  assert.equal(queries(judged), "{\"_id\":\"q1\",\"text\":\"a?\"}\n{\"_id\":\"q2\",\"text\":\"b?\"}\n");
+  assert.deepEqual(lines(judged).trim().split("\n").map((line) => JSON.parse(line).document), ["x y", "t\tab", "z"]);
 });

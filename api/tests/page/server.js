@@ -27,19 +27,20 @@ export async function below(folder) {
   return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name))).sort();
 }
 
-/** A running server: `{ url, stop() }`. */
-export async function start() {
+/** A running server: `{ url, key, stop() }`; with `auth.mode` at `keys`, `key` is the first one, which it prints once. */
+export async function start(settings = {}) {
   const data = await mkdtemp(join(tmpdir(), "wellspring-page-"));
-  const server = spawn(BINARY, ["--data", data, "serve", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, RUST_LOG: "warn" } });
+  const server = spawn(BINARY, ["--data", data, "serve", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, RUST_LOG: "warn", ...settings } });
   const ended = new Promise((end) => server.once("exit", end));
-  const line = await Promise.race([
-    new Promise((line) => createInterface({ input: server.stdout }).once("line", line)),
-    ended.then(() => ""),
-  ]);
+  const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+  const next = async () => (await Promise.race([lines.next(), ended.then(() => ({}))])).value ?? "";
+  const line = await next();
   const url = /^listening on (http:\/\/\S+)/.exec(line)?.[1];
   if (!url) throw new Error(`${BINARY} did not start: ${line}`);
+  const key = settings.WELLSPRING__AUTH__MODE === "keys" ? (await next()).split(" ").at(-1) : null;
   return {
     url,
+    key,
     async stop() {
       server.kill("SIGTERM");
       await ended;

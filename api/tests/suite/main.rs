@@ -11,15 +11,18 @@
 
 mod architecture;
 mod bulk;
+mod chat;
 mod clients;
 mod commands;
 mod crash;
 mod eval;
+mod examples;
 mod feedback;
 mod http_agent;
 mod http_budget;
 mod http_documents;
 mod http_door;
+mod http_recut;
 mod http_search;
 mod http_talk;
 mod mcp;
@@ -30,3 +33,4 @@ mod provider;
 mod support;
 mod walls;
 mod webhooks;
+mod words;

@@ -1,0 +1,12 @@
+// The Quality view: live numbers, evaluation reports as plots, and judging by clicking.
+
+import { h } from "./dom.js";
+import * as judge from "./judge.js";
+import * as live from "./live.js";
+import * as runs from "./runs.js";
+import { T } from "./text.js";
+
+/** Builds the view into its element. */
+export function start(view) {
+  view.append(h("h1", { class: "unseen" }, T.views.quality), live.section(), judge.section(), runs.section());
+}
