@@ -177,6 +177,8 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     }
     config.webhooks.check()?;
     config.chunk.validate().context("the configuration is wrong at `chunk`")?;
+    config.retrieve.check().context("the configuration is wrong at `retrieve`")?;
+    config.answer.check().context("the configuration is wrong at `answer`")?;
     Ok(config)
 }
 

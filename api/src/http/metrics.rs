@@ -37,6 +37,11 @@ pub(super) fn recorder() -> anyhow::Result<PrometheusHandle> {
 fn describe() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!(
+        "wellspring_webhook_attempts_total",
+        "Attempts at deliveries to webhooks, by receiver and outcome."
+    );
+    describe_counter!("wellspring_mcp_calls_total", "Calls of MCP tools, by tool and outcome.");
+    describe_counter!(
         "wellspring_http_requests_total",
         "Requests answered, by method, route template and status."
     );

@@ -89,7 +89,7 @@ pub(super) struct Incoming {
 /// Accepted means durable: when this returns 202 the bytes and the job are on disk. The document is searchable, whole,
 /// once the job says `indexed`; until then an older version of it stays visible. The collection `default` is made with
 /// its first document, any other must exist. The same `Idempotency-Key` with the same request gets the first answer
-/// again. Adding by URL is off in this version.
+/// again. A `url` is fetched where `fetch.enabled` and `fetch.hosts` allow it.
 #[utoipa::path(
     post, path = "/v1/collections/{collection}/documents", operation_id = "addDocument", tag = "documents",
     params(
@@ -105,7 +105,7 @@ pub(super) struct Incoming {
         (status = 404, description = "No such collection", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than `ingest.max_upload_bytes`; nothing is kept of it", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Neither a form nor JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "No or several `file`s, a bad id or metadata, an unknown member, a `url`, or an \
+        (status = 422, description = "No or several `file`s, a bad id or metadata, an unknown member, a `url` that is not fetched here, or an \
             idempotency key that was used for another request", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "The queue is full; `Retry-After` says when to come back", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
@@ -208,7 +208,8 @@ async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {
 pub(super) fn of_text(document: TextDocument) -> Result<Incoming, Problem> {
     let TextDocument { text, url, id, title, metadata, acl, media_type } = document;
     if url.is_some() {
-        let detail = "`url`: adding by URL is off in this version; fetch the page and send it as a `file`";
+        let detail =
+            "`url`: only a single document is fetched by its address; send it alone, or send the text";
         return Err(Problem::new(Code::Invalid, detail).at("url"));
     }
     let text = text.ok_or_else(|| Problem::new(Code::Invalid, "`text` is missing").at("text"))?;
