@@ -299,8 +299,10 @@ export const T = {
     compared: (now, then, limit) => `${plural(then.chunks, "passage")} instead of ${now.chunks.toLocaleString("en")}; tokens: least ${then.least_tokens}, median ${then.median_tokens}, most ${then.most_tokens} of ${limit}.`,
     make: "Make a collection cut like this",
     makeTitle: "A collection with this chunking",
-    makeBody: "A collection keeps the chunking it was made with. Add documents to the new one, compare, and delete what you don't keep.",
-    made: (name) => `The collection “${name}” is made. Add documents to it.`,
+    makeBody: "A collection keeps the chunking it was made with. Compare the new one with this one, and delete what you don't keep.",
+    documents: "Documents",
+    bring: (from) => ({ copy: `read all of “${from}” into it`, none: "none yet" }),
+    made: (name) => `The collection “${name}” is made.`,
   },
 
   live: {

@@ -121,6 +121,12 @@ test("another chunking is drawn before anything is decided", { skip }, async () 
   await page.waitForFunction(() => document.querySelector("#collection").value === "finer");
   const { collections } = await json(page, "v1/collections");
   assert.equal(collections.find(({ name }) => name === "finer").settings.chunk.target_tokens, 60);
+  await page.waitForFunction((n) => document.querySelectorAll(".uploads .state.good").length === n, FILES.length, { timeout: 120_000 });
+  const listed = async (collection) => (await json(page, `v1/collections/${collection}/documents`)).documents;
+  const facts = (documents) => documents.map(({ id, content_hash: hash, metadata }) => ({ id, hash, metadata }));
+  const [coarse, finer] = [await listed("default"), await listed("finer")];
+  assert.deepEqual(facts(finer), facts(coarse), "the same documents under the same ids");
+  assert.ok(finer.reduce((sum, { chunks }) => sum + chunks, 0) > coarse.reduce((sum, { chunks }) => sum + chunks, 0), "cut finer");
   await page.request.delete(`${server.url}v1/collections/finer`);
   await close(page);
 });
