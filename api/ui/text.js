@@ -402,7 +402,7 @@ export const T = {
     ready: "The server is ready.",
     notReady: "The server is not ready.",
     jobs: "Jobs",
-    noJobs: "Nothing waits and nothing was given up.",
+    noJobs: "Nothing waits, and nothing failed.",
     jobColumns: ["Document", "State", "Reason", "Do"],
     models: "Models",
     modelColumns: ["Name", "What it is"],

@@ -131,6 +131,17 @@ test("another chunking is drawn before anything is decided", { skip }, async () 
   await close(page);
 });
 
+test("administration tells what failed and why, and what the server is made of", { skip }, async () => {
+  const page = await opened("#/library");
+  await page.setInputFiles("#files", [`${CORPUS}/../broken/encrypted.pdf`]);
+  await page.locator(".uploads .state.bad").waitFor();
+  await page.click("#to-admin");
+  const row = page.locator("#view-admin tr", { hasText: "encrypted.pdf" });
+  assert.match(await row.textContent(), /failed.*(password|encrypt)/i);
+  assert.match(await page.locator("#view-admin").textContent(), /The server is ready\.[\s\S]*all-MiniLM-L6-v2/);
+  await close(page);
+});
+
 test("live numbers come from the server, reports are drawn, files of another kind are refused", { skip }, async () => {
   const page = await opened();
   await page.request.post(`${server.url}v1/search`, { data: { query: "hotel night" } });
