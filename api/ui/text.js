@@ -81,6 +81,8 @@ export const T = {
     writtenBy: (model) => `Written by ${model}`,
     extractive: "Sentences quoted from the documents",
     conflicts: "The sources disagree",
+    confidenceLabel: "How well the passages answer the question",
+    confidence: (score, threshold) => `The passages answer the question: ${Math.round(score * 100)} %. Below ${Math.round(threshold * 100)} % it is refused.`,
     tryAsking: "Try asking",
     answered: (n) => `The answer is whole, with ${plural(n, "citation")}.`,
   },
