@@ -9,7 +9,8 @@ import { T } from "./text.js";
 
 /** Builds the view into its element. */
 export function start(view) {
-  view.append(h("h1", { class: "unseen" }, T.views.admin), part(T.admin.health, health), keys.section(), part(T.admin.jobs, jobs), part(T.admin.models, models), part(T.admin.budget, budget), audit());
+  const log = audit();
+  view.append(h("h1", { class: "unseen" }, T.views.admin), part(T.admin.health, health), keys.section(log.look), part(T.admin.jobs, jobs), part(T.admin.models, models), part(T.admin.budget, budget), log.box);
 }
 
 // A section that fills itself, says what went wrong, and can be asked again.
@@ -98,9 +99,10 @@ function audit() {
     }
   };
   look();
-  return h("section", {}, h("header", { class: "list-head" }, h("h2", {}, T.admin.audit),
+  const box = h("section", {}, h("header", { class: "list-head" }, h("h2", {}, T.admin.audit),
     h("form", { class: "acts", role: "search", onsubmit: (event) => {
       event.preventDefault();
       look();
     } }, actor, h("button", { class: "quiet" }, T.admin.filter))), status, body, more);
+  return { box, look: () => look() };
 }

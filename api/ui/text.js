@@ -82,7 +82,7 @@ export const T = {
     extractive: "Sentences quoted from the documents",
     conflicts: "The sources disagree",
     confidenceLabel: "How well the passages answer the question",
-    confidence: (score, threshold) => `The passages answer the question: ${Math.round(score * 100)} %. Below ${Math.round(threshold * 100)} % it is refused.`,
+    confidence: (score, threshold) => `Likely to answer the question: ${Math.round(score * 100)} %; below ${(threshold * 100).toFixed(threshold < 0.01 ? 2 : 0)} % it is refused.`,
     tryAsking: "Try asking",
     answered: (n) => `The answer is whole, with ${plural(n, "citation")}.`,
   },
