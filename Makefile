@@ -60,7 +60,7 @@ test: setup ## Run all tests
 
 .PHONY: page-test
 page-test: setup ## Drive the web page in an installed Chromium over real documents (needs node and npm)
-	$(CARGO) build --locked --package wellspring-api
+	$(CARGO) build --locked --workspace
 	cd api/tests/page && npm ci --no-audit --no-fund && \
 	  WELLSPRING_BINARY=$(abspath $(TARGET))/debug/wellspring npm test
 

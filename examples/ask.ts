@@ -7,9 +7,10 @@ const url: string = process.env.WELLSPRING_URL ?? "http://127.0.0.1:8080";
 const key: string | undefined = process.env.WELLSPRING_KEY;
 
 async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<{ name: string; data: any }> {
+  const decoder = new TextDecoder();
   let rest = "";
-  for await (const piece of body.pipeThrough(new TextDecoderStream())) {
-    rest += piece;
+  for await (const piece of body) {
+    rest += decoder.decode(piece, { stream: true });
     const blocks: string[] = rest.split("\n\n");
     rest = blocks.pop() ?? "";
     for (const block of blocks) {
@@ -35,3 +36,5 @@ for await (const { name, data } of events(reply.body)) {
     for (const { n, source, page, quote } of citations) console.log(`[${n}] ${source}${page ? `, page ${page}` : ""}: ${quote}`);
   }
 }
+
+export {};

@@ -13,7 +13,6 @@ mod mcp;
 mod output;
 mod problem;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
 mod reference;
 mod talk;
 mod telemetry;

@@ -36,7 +36,7 @@ fn cell(text: &str) -> String {
 fn argument(page: &mut String, argument: &Arg) {
     let values: Vec<String> =
         argument.get_value_names().unwrap_or_default().iter().map(|name| name.to_string()).collect();
-    let takes = argument.get_num_args().is_none_or(|range| range.takes_values());
+    let takes = argument.get_action().takes_values();
     let value = if takes { values.join(" ") } else { String::new() };
     let name = match (argument.get_short(), argument.get_long()) {
         (Some(short), Some(long)) => format!("-{short}, --{long} {value}"),
@@ -224,15 +224,53 @@ fn model_context_protocol() {
             page.push_str("| argument | type | |\n|---|---|---|\n");
         }
         for (name, inner) in members {
-            let _ = writeln!(
-                page,
-                "| `{name}` | {} | {} |",
-                cell(&kind(inner)),
-                cell(inner["description"].as_str().unwrap_or_default())
-            );
+            let mut taken = kind(inner);
+            for (shape, choices) in schema["$defs"].as_object().into_iter().flatten() {
+                let listed = choices["enum"].as_array().into_iter().flatten();
+                let said = choices["oneOf"].as_array().into_iter().flatten().map(|choice| &choice["const"]);
+                let values: Vec<String> = listed.chain(said).map(|value| format!("`{value}`")).collect();
+                taken = taken.replace(&format!("[{shape}](#{})", shape.to_lowercase()), &values.join(", "));
+            }
+            let description = inner["description"].as_str().unwrap_or_default();
+            let _ = writeln!(page, "| `{name}` | {} | {} |", cell(&taken), cell(description));
         }
     }
     held("mcp.md", &page);
+}
+
+/// Every file below a folder of the invented organisation's documents.
+fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { documents(&path, found) } else { found.push(path) }
+    }
+}
+
+#[test]
+fn formats() {
+    let corpus = root().join("fixtures/corpus");
+    let mut files = Vec::new();
+    documents(&corpus, &mut files);
+    files.sort();
+    let mut rows: BTreeMap<&str, (&str, String)> = BTreeMap::new();
+    for path in files {
+        let bytes = fs_err::read(&path).unwrap();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let Ok(format) = wellspring_ingest::detect::detect(&bytes, name, None) else { continue };
+        let shown = path.strip_prefix(&corpus).unwrap().display().to_string();
+        rows.entry(format.name()).or_insert((format.media_type(), shown));
+    }
+    assert!(rows.len() > 12, "{rows:?}");
+    let mut page = format!(
+        "{NOTICE}# Formats\n\nWhat a file is, is told from its content, then from its name. Each format that `fixtures/corpus` holds, as \
+         it is detected there; spreadsheets are also read as `xls` and `ods`, articles as `jats`, and `tex`, `rst`, `asciidoc`, `json` and \
+         `xml` as texts of their own structure. Source code is cut along its functions and types in the languages that have a grammar, \
+         else as text.\n\n| name | media type | for example |\n|---|---|---|\n"
+    );
+    for (name, (media_type, example)) in rows {
+        let _ = writeln!(page, "| {name} | `{media_type}` | `{example}` |");
+    }
+    held("formats.md", &page);
 }
 
 /// The string literals of a macro's or function's arguments, from `start` on, up to two of them.

@@ -9,7 +9,8 @@ import { T } from "./text.js";
 
 /** Builds the view into its element. */
 export function start(view) {
-  view.append(h("h1", { class: "unseen" }, T.views.admin), part(T.admin.health, health), keys.section(), part(T.admin.jobs, jobs), part(T.admin.models, models), part(T.admin.budget, budget), audit());
+  const log = audit();
+  view.append(h("h1", { class: "unseen" }, T.views.admin), part(T.admin.health, health), keys.section(log.look), part(T.admin.jobs, jobs), part(T.admin.models, models), part(T.admin.budget, budget), log.box);
 }
 
 // A section that fills itself, says what went wrong, and can be asked again.
@@ -39,7 +40,7 @@ async function health() {
 
 async function jobs(look) {
   const all = await collections.refresh();
-  const states = ["dead", "running", "queued"];
+  const states = ["dead", "failed", "running", "queued"];
   const found = (await Promise.all(all.flatMap(({ name }) => states.map((state) => call("GET", inCollection(name, `/jobs?state=${state}&limit=100`)))))).flatMap(({ jobs: some }) => some);
   if (!found.length) return h("p", { class: "faint" }, T.admin.noJobs);
   const act = (method, path) => async ({ target }) => {
@@ -49,10 +50,10 @@ async function jobs(look) {
   };
   return table(T.admin.jobs, T.admin.jobColumns, found.map((job) => h("tr", {},
     h("td", {}, job.source, h("small", { class: "below-cell" }, T.from([job.collection, T.version(job.version), T.when(job.updated_at)]))),
-    h("td", { class: job.state === "dead" ? "bad" : "" }, T.upload.states[job.state] ?? (job.state === "running" ? (T.upload.stages[job.stage] ?? job.stage) : T.upload.queued)),
+    h("td", { class: job.state === "dead" || job.state === "failed" ? "bad" : "" }, T.upload.states[job.state] ?? (job.state === "running" ? (T.upload.stages[job.stage] ?? job.stage) : T.upload.queued)),
     h("td", {}, job.message ?? ""),
     h("td", { class: "acts" }, job.state === "dead" ? h("button", { type: "button", class: "quiet", onclick: act("POST", `/v1/jobs/${job.id}/requeue`) }, T.upload.retry) : null,
-      h("button", { type: "button", class: "quiet", onclick: act("DELETE", `/v1/jobs/${job.id}`) }, T.upload.cancel)))));
+      job.state === "failed" ? null : h("button", { type: "button", class: "quiet", onclick: act("DELETE", `/v1/jobs/${job.id}`) }, T.upload.cancel)))));
 }
 
 async function models() {
@@ -98,9 +99,10 @@ function audit() {
     }
   };
   look();
-  return h("section", {}, h("header", { class: "list-head" }, h("h2", {}, T.admin.audit),
+  const box = h("section", {}, h("header", { class: "list-head" }, h("h2", {}, T.admin.audit),
     h("form", { class: "acts", role: "search", onsubmit: (event) => {
       event.preventDefault();
       look();
     } }, actor, h("button", { class: "quiet" }, T.admin.filter))), status, body, more);
+  return { box, look: () => look() };
 }

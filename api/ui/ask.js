@@ -157,12 +157,12 @@ class Sheet {
     const warnings = [...(data.complete ? [] : [T.ask.incomplete]), ...this.warnings, ...data.degraded.map(({ leg, reason }) => T.ask.degraded(leg, reason))];
     const by = data.model ? T.ask.writtenBy(data.model) : T.ask.extractive;
     this.tell(data.standalone);
-    say(at("ask-status"), warnings.join(" ") || T.from([by, T.ms(data.timings.total)]), warnings.length ? "warn" : "");
+    say(at("ask-status"), warnings.map(T.ask.because).join(" ") || T.from([by, T.ms(data.timings.total)]), warnings.length ? "warn" : "");
     announce(T.ask.answered(data.citations.length));
     this.below.append(
       h("p", { class: "acts" }, this.copyButton(), thumbs(this)),
       conflicts(data.conflicts ?? [], data.passages, this.open) ?? "",
-      checked(data.claims) ?? "",
+      checked(data.claims, data.confidence) ?? "",
       h("details", { class: "fold" }, h("summary", {}, T.ask.read(data.passages.length)), passages(data.passages, this.open, (chunk) => thumbs(this, chunk))));
   }
 
@@ -171,8 +171,8 @@ class Sheet {
     this.refusal(data.answer, data.reason);
     this.tell(data.standalone);
     this.foot.replaceChildren();
-    const dropped = checked(data.claims);
-    say(at("ask-status"), data.warnings.map(({ message }) => message).join(" "), "warn");
+    const dropped = checked(data.claims, data.confidence);
+    say(at("ask-status"), data.warnings.map(({ message }) => T.ask.because(message)).join(" "), "warn");
     announce(data.answer);
     this.below.append(dropped ?? "",
       data.passages.length

@@ -4,8 +4,8 @@ import { h } from "./dom.js";
 import { T } from "./text.js";
 
 /** A bar for a share of 1, with its number for those who do not see it. */
-export function meter(share) {
-  return h("span", { class: "meter", role: "meter", "aria-valuemin": "0", "aria-valuemax": "1", "aria-valuenow": share.toFixed(2), "aria-label": T.ask.supportLabel, title: T.ask.support(share) },
+export function meter(share, label = T.ask.supportLabel) {
+  return h("span", { class: "meter", role: "meter", "aria-valuemin": "0", "aria-valuemax": "1", "aria-valuenow": share.toFixed(2), "aria-label": label, title: label },
     h("span", { class: share < 0.5 ? "low" : "", style: { width: `${Math.round(share * 100)}%` } }));
 }
 
@@ -58,8 +58,8 @@ export function sources(citations, open) {
       h("span", { class: "support" }, meter(citation.support), citation.support === 1 ? T.ask.quoted : T.ask.support(citation.support)))));
 }
 
-/** Every sentence that was made, with what was done with it and why. */
-export function checked(claims) {
+/** Every sentence that was made, with what was done with it and why, and how far the passages seemed to answer at all. */
+export function checked(claims, confidence) {
   if (!claims.length) return null;
   const kept = claims.filter(({ decision }) => decision === "kept").length;
   const rows = claims.map(({ text, decision, support, findings }) =>
@@ -68,7 +68,8 @@ export function checked(claims) {
       h("span", { class: "support" }, meter(support), T.from([T.ask.support(support), T.ask.decision[decision] ?? decision])),
       findings.length ? h("ul", { class: "findings" }, findings.map(({ missing, value }) => h("li", {}, T.ask.missing[missing]?.(value) ?? value))) : null));
   // Where something fell out it is worth looking at unasked.
-  return h("details", { class: "fold", open: kept < claims.length }, h("summary", {}, T.ask.checked(kept, claims.length)), h("ol", { class: "claims" }, rows));
+  return h("details", { class: "fold", open: kept < claims.length }, h("summary", {}, T.ask.checked(kept, claims.length)), h("ol", { class: "claims" }, rows),
+    confidence ? h("p", { class: "confidence" }, meter(confidence.score, T.ask.confidenceLabel), T.ask.confidence(confidence.score, confidence.threshold)) : null);
 }
 
 /** Sentences that give different answers, side by side; each opens where it stands. Null where there are none. */

@@ -9,8 +9,8 @@ import { T } from "./text.js";
 const DAY = 86_400;
 const names = (text) => [...new Set(text.split(/[\s,;]+/).filter(Boolean))];
 
-/** The section; keys are listed by tenant. */
-export function section() {
+/** The section; keys are listed by tenant. `changed()` is called when one was made or revoked. */
+export function section(changed) {
   const status = h("p", { class: "status", role: "status" });
   const body = h("div", {});
   const secret = h("div", { class: "card secret", hidden: true, role: "alert" });
@@ -19,7 +19,7 @@ export function section() {
       const { keys } = await call("GET", "/v1/keys?limit=1000");
       const tenants = new Set(keys.map(({ tenant }) => tenant));
       body.replaceChildren(keys.length
-        ? h("div", {}, h("p", { class: "faint" }, T.from([T.plural(keys.length, "key"), T.plural(tenants.size, "tenant")])), table(T.keys.title, T.keys.columns, keys.map((key) => row(key, look, status))))
+        ? h("div", {}, h("p", { class: "faint" }, T.from([T.plural(keys.length, "key"), T.plural(tenants.size, "tenant")])), table(T.keys.title, T.keys.columns, keys.map((key) => row(key, () => again(), status))))
         : h("p", { class: "faint" }, T.keys.none));
       say(status, "");
     } catch (error) {
@@ -28,7 +28,11 @@ export function section() {
     }
   };
   look();
-  return h("section", {}, h("header", { class: "list-head" }, h("h2", {}, T.keys.title), h("button", { type: "button", class: "quiet", onclick: () => make(look, secret, status) }, T.keys.make)), secret, status, body);
+  const again = () => {
+    look();
+    changed();
+  };
+  return h("section", {}, h("header", { class: "list-head" }, h("h2", {}, T.keys.title), h("button", { type: "button", class: "quiet", onclick: () => make(again, secret, status) }, T.keys.make)), secret, status, body);
 }
 
 function row(key, look, status) {
@@ -94,4 +98,5 @@ function show(box, key, token) {
   box.replaceChildren(h("h3", {}, T.keys.made(key.name)), h("p", {}, T.keys.once), h("p", { class: "line" }, field), h("p", { class: "acts" }, copy, away));
   box.hidden = false;
   field.focus();
+  field.scrollLeft = 0;
 }

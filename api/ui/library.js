@@ -68,6 +68,22 @@ export async function addSamples(collection, paths) {
   return add(collection, files);
 }
 
+/** Adds every document of one collection to another, originals, ids, metadata and access lists; they are read and cut anew. */
+export async function copy(from, to) {
+  const files = [];
+  let cursor = null;
+  do {
+    const page = await call("GET", inCollection(from, `/documents?${new URLSearchParams({ limit: "1000", ...(cursor ? { cursor } : {}) })}`));
+    files.push(...page.documents.map(({ id, source, metadata, acl }) => ({
+      path: source,
+      file: async () => new File([await bytes(ofDocument(from, id, "/content"))], source),
+      fields: { id, metadata: JSON.stringify(metadata), ...(acl ? { acl: JSON.stringify(acl) } : {}) },
+    })));
+    cursor = page.next;
+  } while (cursor);
+  return add(to, files);
+}
+
 function take({ files, more }) {
   if (more) say(at("library-status"), T.upload.tooMany, "warn");
   if (files.length) add(current(), files);

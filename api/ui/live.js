@@ -71,7 +71,7 @@ function line(series) {
   const known = series.filter((value) => value !== null);
   if (known.length < 2) return null;
   const top = Math.max(...known) || 1;
-  const place = (value, index) => `${((index / (KEPT - 1)) * 120).toFixed(1)},${(23 - (value / top) * 21).toFixed(1)}`;
+  const place = (value, index) => `${((index / (series.length - 1)) * 120).toFixed(1)},${(23 - (value / top) * 21).toFixed(1)}`;
   const points = series.map((value, index) => (value === null ? null : place(value, index))).filter(Boolean);
   return s("svg", { viewBox: "0 0 120 24", class: "spark", "aria-hidden": "true" }, s("polyline", { points: points.join(" ") }));
 }

@@ -1,4 +1,4 @@
-// The Quality view: live numbers, evaluation reports as plots, and judging by clicking.
+// The Quality view: live numbers, evaluation reports as plots, judging by clicking.
 
 import { h } from "./dom.js";
 import * as judge from "./judge.js";
@@ -8,5 +8,5 @@ import { T } from "./text.js";
 
 /** Builds the view into its element. */
 export function start(view) {
-  view.append(h("h1", { class: "unseen" }, T.views.quality), live.section(), judge.section(), runs.section());
+  view.append(h("h1", { class: "unseen" }, T.views.quality), live.section(), runs.section(), judge.section());
 }

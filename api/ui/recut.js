@@ -13,7 +13,7 @@ const NUMBERS = ["target_tokens", "overlap_tokens", "min_tokens"];
 export function form(collection, about, stored, show) {
   const settings = collections.all().find(({ name }) => name === collection)?.settings?.chunk ?? {};
   const status = h("p", { class: "status", role: "status" });
-  const make = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => makeOne(wanted(), status) }, T.recut.make);
+  const make = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => makeOne(collection, wanted(), status) }, T.recut.make);
   const back = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => put(null) }, T.recut.back);
   const numbers = NUMBERS.map((name) => h("input", { type: "number", id: `cut-${name}`, name, min: 0, max: 8192, value: settings[name] ?? "", required: true }));
   const boundaries = h("select", { id: "cut-boundaries", name: "boundaries" },
@@ -48,10 +48,13 @@ export function form(collection, about, stored, show) {
 }
 
 // A collection's settings are those it was made with, so other ones mean another collection.
-async function makeOne(chunk, status) {
+async function makeOne(from, chunk, status) {
   const given = await ask({
     title: T.recut.makeTitle, body: T.recut.makeBody, action: T.library.make,
-    fields: [{ name: "name", label: T.library.newName, hint: T.library.newHint, pattern: "[a-z0-9][a-z0-9_\\-]{0,63}", maxLength: 64 }],
+    fields: [
+      { name: "name", label: T.library.newName, hint: T.library.newHint, pattern: "[a-z0-9][a-z0-9_\\-]{0,63}", maxLength: 64 },
+      { name: "documents", label: T.recut.documents, options: Object.entries(T.recut.bring(from)), value: "copy" },
+    ],
   });
   if (!given) return;
   try {
@@ -60,6 +63,11 @@ async function makeOne(chunk, status) {
     choose(given.name);
     location.hash = "#/library";
     announce(T.recut.made(given.name));
+    if (given.documents === "copy") {
+      // The library holds this view, so it is fetched when it is needed.
+      const { copy } = await import("./library.js");
+      await copy(from, given.name);
+    }
   } catch (error) {
     say(status, error.message, "bad");
   }

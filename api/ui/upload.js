@@ -25,10 +25,13 @@ export class Uploads {
       h("header", {}, h("h2", {}, T.library.uploads), this.summary, clear), this.list);
   }
 
-  /** Adds files: `[{ file, path }]`. Resolves when all of them have ended, to their final states. */
+  /**
+   * Adds files: `[{ file, path, fields }]`, `file` a file or what fetches one when its turn comes, `fields` further ones of the
+   * form. Resolves when all of them have ended, to their final states.
+   */
   add(collection, files) {
-    const ends = files.map(({ file, path }) => {
-      const row = new Row(this, collection, file, path);
+    const ends = files.map(({ file, path, fields = {} }) => {
+      const row = new Row(this, collection, file, path, fields);
       this.rows.push(row);
       this.list.append(row.element);
       return row.end;
@@ -125,8 +128,8 @@ export class Uploads {
 
 // One file: waiting → sending → following (its job) → ended, with `tone` good, warn or bad.
 class Row {
-  constructor(uploads, collection, file, path) {
-    Object.assign(this, { uploads, collection, file, path, job: null, state: file ? "waiting" : "following", tone: "" });
+  constructor(uploads, collection, file, path, fields = {}) {
+    Object.assign(this, { uploads, collection, file, path, fields, job: null, state: file ? "waiting" : "following", tone: "" });
     this.end = new Promise((resolve) => (this.ended = resolve));
     this.word = h("span", { class: "state" }, T.upload.waiting);
     this.why = h("span", { class: "why", hidden: true });
@@ -142,8 +145,9 @@ class Row {
     this.bar.hidden = false;
     this.acts.replaceChildren();
     const form = new FormData();
-    form.append("file", this.file, this.path);
     try {
+      form.append("file", typeof this.file === "function" ? await this.file() : this.file, this.path);
+      for (const [name, value] of Object.entries(this.fields)) form.append(name, value);
       const progress = (share) => {
         this.bar.value = share;
         this.say(T.upload.sending(share));

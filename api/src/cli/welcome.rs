@@ -30,7 +30,7 @@ pub(crate) fn run(global: &Global, config: &Config) -> anyhow::Result<Outcome> {
     };
     printer.line(format_args!("{state} Next:\n"))?;
     for (command, what) in steps {
-        printer.line(format_args!("  {command:<42} \u{1b}[2m{what}\u{1b}[0m"))?;
+        printer.line(format_args!("  {command:<44} \u{1b}[2m{what}\u{1b}[0m"))?;
     }
     printer.line("\n`wellspring help` lists every command.")?;
     Ok(Outcome::Good)
@@ -45,6 +45,7 @@ const FIRST: &[(&str, &str)] = &[
 
 const AFTERWARDS: &[(&str, &str)] = &[
     ("wellspring ask \"QUESTION\"", "an answer with checked citations"),
+    ("wellspring chat", "one question after another, each understood from those before"),
     ("wellspring search --explain \"WORDS\"", "passages, and where each came from"),
     ("wellspring ingest FOLDER", "read what is new or has changed"),
     ("wellspring serve", "a web page and an HTTP interface"),

@@ -71,6 +71,8 @@ test("a follow-up is understood, kept, taken up again and deleted", { skip }, as
 test("thumbs become judgements of the documents", { skip }, async () => {
   const page = await opened();
   await ask(page, "What may a hotel night outside a capital cost?");
+  await page.locator(".fold", { hasText: "How this was checked" }).locator("summary").click();
+  assert.match(await page.locator(".confidence").textContent(), /Likely to answer the question: \d+ %; below [\d.]+ % it is refused/);
   await page.getByRole("button", { name: "This answer helped" }).click();
   await page.getByText("Noted as a judgement.").first().waitFor();
   await ask(page, "Who won the football world cup in 1974?");
@@ -81,6 +83,28 @@ test("thumbs become judgements of the documents", { skip }, async () => {
   const said = Object.fromEntries(feedback.map(({ event }) => [event.query, event]));
   assert.deepEqual(said["What may a hotel night outside a capital cost?"].up, ["travel-policy-2026.md"]);
   assert.equal(said["Who won the football world cup in 1974?"].down.length, 1);
+  await close(page);
+});
+
+test("sources that disagree stand side by side, and each opens where it stands", { skip }, async () => {
+  const page = await opened("#/library");
+  await page.request.post(`${server.url}v1/collections`, { data: { name: "both" } });
+  await page.reload();
+  await page.waitForSelector("html[data-ready]");
+  await page.selectOption("#collection", "both");
+  await page.setInputFiles("#files", ["2024", "2026"].map((year) => `${CORPUS}/policies/travel-policy-${year}.md`));
+  await page.waitForFunction(() => document.querySelectorAll(".uploads .state.good").length === 2, null, { timeout: 120_000 });
+  await page.click("#to-ask");
+  await ask(page, "What may a hotel night outside a capital cost?");
+  assert.match(await page.locator("#ask-status").textContent(), /^The documents contradict each other/);
+  const sides = page.locator(".conflicts button");
+  assert.equal(await sides.count(), 2);
+  for (const side of await sides.all()) {
+    const quote = (await side.locator(".quote").textContent()).slice(1, -1);
+    await side.click();
+    await page.waitForFunction((words) => [...document.querySelectorAll(".stored mark")].map((mark) => mark.textContent).join("").includes(words), quote);
+  }
+  await page.request.delete(`${server.url}v1/collections/both`);
   await close(page);
 });
 
@@ -121,7 +145,26 @@ test("another chunking is drawn before anything is decided", { skip }, async () 
   await page.waitForFunction(() => document.querySelector("#collection").value === "finer");
   const { collections } = await json(page, "v1/collections");
   assert.equal(collections.find(({ name }) => name === "finer").settings.chunk.target_tokens, 60);
+  await page.waitForFunction((n) => document.querySelectorAll(".uploads .state.good").length === n, FILES.length, { timeout: 120_000 });
+  const listed = async (collection) => (await json(page, `v1/collections/${collection}/documents`)).documents;
+  const facts = (documents) => documents.map(({ id, content_hash: hash, metadata }) => ({ id, hash, metadata }));
+  const [coarse, finer] = [await listed("default"), await listed("finer")];
+  assert.deepEqual(facts(finer), facts(coarse), "the same documents under the same ids");
+  assert.ok(finer.reduce((sum, { chunks }) => sum + chunks, 0) > coarse.reduce((sum, { chunks }) => sum + chunks, 0), "cut finer");
   await page.request.delete(`${server.url}v1/collections/finer`);
+  await close(page);
+});
+
+test("administration tells what failed and why, and what the server is made of", { skip }, async () => {
+  const page = await opened("#/library");
+  await page.setInputFiles("#files", [`${CORPUS}/../broken/encrypted.pdf`]);
+  await page.locator(".uploads .state.bad").waitFor();
+  await page.click("#to-admin");
+  const row = page.locator("#view-admin tr", { hasText: "encrypted.pdf" });
+  assert.match(await row.textContent(), /failed.*(password|encrypt)/i);
+  await page.locator("#view-admin .checks li").first().waitFor();
+  await page.locator("#view-admin th", { hasText: "all-MiniLM-L6-v2" }).waitFor();
+  assert.match(await page.locator("#view-admin").textContent(), /The server is ready\.[\s\S]*all-MiniLM-L6-v2/);
   await close(page);
 });
 
@@ -200,7 +243,18 @@ test("signing in, a key shown once, and its end", { skip }, async () => {
   await page.locator("dialog").getByRole("button", { name: "Revoke" }).click();
   await page.locator("tr.ended", { hasText: "the intranet" }).waitFor();
   assert.equal(await may(), 401);
-  await page.locator("#view-admin").getByRole("button", { name: "Filter" }).click();
+  // Whoever may only read is told so, and can still ask.
+  const made = await page.request.post(`${locked.url}v1/keys`, { data: { name: "reader", rights: ["read"] }, headers: { origin: new URL(locked.url).origin } });
+  const reader = (await made.json()).token;
+  const other = await visit(browser, locked.url, { hash: "#/ask", until: "dialog" });
+  await other.fill("#field-key", reader);
+  await other.locator("dialog").getByRole("button", { name: "Sign in" }).click();
+  await other.click("#to-admin");
+  await other.getByText("Your key has no right to see this.").first().waitFor();
+  await other.click("#leave");
+  await other.waitForSelector("dialog #field-key");
+  other.kept();
+  await other.context().close();
   await page.locator(".grid", { hasText: "revokeKey" }).waitFor();
   page.kept();
   await page.context().close();

@@ -62,6 +62,11 @@ fn blocks(page: &str) -> Vec<String> {
     found
 }
 
+/// Configurations: blocks of TOML.
+fn configurations(page: &str) -> Vec<String> {
+    page.split("```toml\n").skip(1).filter_map(|rest| rest.split("\n```").next()).map(str::to_owned).collect()
+}
+
 /// Rows of `docs/not-run.md`: page, how the block begins, why it is not run.
 fn not_run() -> Vec<(String, String, String)> {
     let text = fs_err::read_to_string(root().join("docs/not-run.md")).unwrap();
@@ -177,6 +182,22 @@ fn what_the_pages_say_to_type_works() {
     let stale: Vec<_> = rows.iter().zip(&used).filter(|(_, used)| !**used).map(|(row, _)| row).collect();
     assert!(stale.is_empty(), "docs/not-run.md names blocks that are not there: {stale:?}");
     assert!(run > 10, "only {run} blocks were run");
+}
+
+#[test]
+fn configurations_on_the_pages_can_be_used() {
+    let place = Place::new();
+    let mut checked = 0;
+    for (page, text) in pages() {
+        for configuration in configurations(&text) {
+            fs_err::write(place.folder.path().join("page.toml"), &configuration).unwrap();
+            let output = place.command("wellspring").args(["config", "check", "page.toml"]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{page}:\n{configuration}\n{said}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 8, "only {checked} configurations");
 }
 
 #[test]
