@@ -192,7 +192,7 @@ impl<K: Hash + Eq + Clone> Meter<K> {
 
 /// A class's limits.
 pub(crate) struct Rates {
-    keys: Option<Meter<String>>,
+    keys: Option<Meter<(TenantId, String)>>,
     tenants: Option<Meter<TenantId>>,
 }
 
@@ -204,7 +204,10 @@ impl Rates {
 
     /// Counts a request; the limit that is nearer decides.
     pub(crate) fn judge(&self, actor: &str, tenant: &TenantId) -> Verdict {
-        let of_key = self.keys.as_ref().map_or(Verdict::Unlimited, |meter| meter.judge(&actor.to_owned()));
+        let of_key = self.keys.as_ref().map_or(Verdict::Unlimited, |meter| {
+            // Tenants may have users of the same name.
+            meter.judge(&(tenant.clone(), actor.to_owned()))
+        });
         if matches!(of_key, Verdict::Refused(..)) {
             return of_key;
         }
@@ -253,6 +256,8 @@ mod tests {
         };
         assert_eq!((allowance.limit, allowance.remaining, allowance.reset), (3, 0, 60));
         assert!(wait <= Duration::from_secs(20), "{wait:?}");
+        // A user of another tenant may have the same name.
+        assert_eq!(remaining("a", "two"), Some(2));
         // Another key of the tenant has what the tenant has left; another tenant has all of it.
         assert_eq!(
             [remaining("b", "one"), remaining("b", "one"), remaining("b", "one")],

@@ -154,10 +154,17 @@ impl Ingestor {
             metadata: submission.metadata,
             acl: submission.acl,
         };
+        let repeated = idempotency.is_some();
         let accepted = self.inner.store.catalog.accept(scope, document, idempotency).await;
         drop(in_use);
         let accepted = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                // The catalog may have answered with an earlier job, whose document was deleted since with its bytes.
+                if repeated {
+                    self.forget(scope, &blob).await;
+                }
+                accepted
+            }
             Err(error) => {
                 self.forget(scope, &blob).await;
                 return Err(error.into());
@@ -168,7 +175,7 @@ impl Ingestor {
         Ok(accepted)
     }
 
-    /// Deletes the bytes of a refused document, unless another one has the same. What fails here is swept at the next
+    /// Deletes bytes that no document has: those of a refused one. What fails here is swept at the next
     /// start.
     async fn forget(&self, scope: &CollectionScope, blob: &ContentHash) {
         let _alone = self.inner.bytes_in_use.write().await;

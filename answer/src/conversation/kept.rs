@@ -27,6 +27,9 @@ pub struct KeptAnswer {
     /// The chat model that wrote it.
     model: Option<String>,
     complete: bool,
+    /// Whether a sentence of it was withdrawn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    withdrew: bool,
     /// The agent's run that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<Uuid>,
@@ -72,6 +75,9 @@ pub struct Recalled {
     pub complete: bool,
     /// Sentences that are not shown any more, since what they rest on was changed, deleted or withheld from the reader.
     pub withdrawn: usize,
+    /// Whether any sentence was withdrawn, now or before: what was made of the whole answer may tell of what is gone.
+    #[serde(skip)]
+    pub lost: bool,
     /// The agent's run that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Uuid>,
@@ -107,6 +113,7 @@ impl KeptAnswer {
             refused: answer.reason.clone(),
             model: answer.model.clone(),
             complete: answer.complete,
+            withdrew: false,
             run: answer.details.run,
             steps: answer.details.steps.clone(),
         }
@@ -135,6 +142,7 @@ impl KeptAnswer {
             model: self.model.clone(),
             complete: self.complete,
             withdrawn: 0,
+            lost: self.withdrew,
             run: self.run,
             steps: self.steps.clone(),
         };
@@ -168,6 +176,7 @@ impl KeptAnswer {
             left.claims.push(KeptClaim { text: claim.text.clone(), places });
         }
         if recalled.withdrawn > 0 {
+            (recalled.lost, left.withdrew) = (true, true);
             // What an agent wrote on its way may tell of what is gone.
             recalled.steps.clear();
             left.steps.clear();

@@ -130,7 +130,11 @@ pub(super) async fn answer(
     if stream && resumable {
         let last_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         if let Some(events) = resume::go_on(&server, last_id, &ticket).await {
-            return Ok(sse::respond(events?));
+            let events = events?.inspect(move |_| {
+                // Whoever reads has a place, whether the answer is made or only told again.
+                let _ = &place;
+            });
+            return Ok(sse::respond(events));
         }
     }
     let account = Some(sender.account());

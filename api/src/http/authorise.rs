@@ -13,6 +13,7 @@ use wellspring_store::accounts::Right;
 use wellspring_store::audit::NewAuditEntry;
 
 use super::caller::unauthenticated;
+use super::limits::InProgress;
 use super::policy::{Class, Need, class, need};
 use super::{Shared, classes, measure};
 use crate::auth::{Refusal, Sender};
@@ -85,9 +86,13 @@ pub(super) async fn authorise(State(server): State<Shared>, mut request: Request
         Verdict::Unlimited => None,
     };
     let place = match server.classes.enter(class, &tenant) {
-        Ok(place) => place,
+        Ok(place) => Arc::new(place),
         Err(setting) => return full(setting),
     };
+    // Work that goes on without its client goes on in the tenant's share.
+    if let Some(in_progress) = request.extensions_mut().get_mut::<InProgress>() {
+        in_progress.share(Arc::clone(&place));
+    }
     let response = match needed {
         Need::Right(right) if !sender.permits(right) => {
             let response = forbidden(right).into_response();
@@ -127,6 +132,7 @@ async fn audited(
 ) -> Response {
     let route = route.map(str::to_owned);
     let work = async move {
+        let _place = request.extensions().get::<InProgress>().cloned();
         let mut entry = entry(&server, &sender, &mut request, &method, route.as_deref()).await;
         let response = next.run(request).await;
         if let Some(About(object)) = response.extensions().get() {

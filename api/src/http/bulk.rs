@@ -1,5 +1,6 @@
 //! `POST /v1/collections/{collection}/bulk`: many documents at once, in an archive or as lines of JSON.
 
+mod directory;
 mod unpack;
 
 use axum::Json;
@@ -159,10 +160,20 @@ pub(super) async fn add(
             }),
         }
     }
-    unpacking.await.map_err(|panic| {
+    let unpacked = unpacking.await.map_err(|panic| {
         tracing::error!(%panic, "unpacking an upload failed");
         Problem::new(Code::Internal, "the server failed to unpack the upload")
-    })??;
+    });
+    match unpacked.flatten() {
+        Ok(()) => {}
+        // What was accepted is durable, and its jobs must be told.
+        Err(problem) if !report.accepted.is_empty() => report.failed.push(FailedEntry {
+            entry: "(the rest of the upload)".to_owned(),
+            code: problem.code(),
+            detail: problem.detail().to_owned(),
+        }),
+        Err(problem) => return Err(problem),
+    }
     match (report.accepted.is_empty(), report.failed.first()) {
         (false, _) => Ok((StatusCode::ACCEPTED, Json(report))),
         (true, Some(first)) => Err(Problem::new(
@@ -229,6 +240,8 @@ async fn accept(
     member: Member,
     key: Option<&str>,
 ) -> Result<AcceptedEntry, Problem> {
+    // Each entry counts: one upload must not go beyond a quota by all that it holds.
+    check_holding(server, collection.scope()).await?;
     let Incoming { submission, request } = match member {
         Member::File { file, hash } => {
             let id = DocumentId::new(name)?;

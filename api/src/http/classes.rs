@@ -24,11 +24,13 @@ pub(super) struct Classes {
 }
 
 /// A place in a share; given back when it is dropped.
+#[derive(Debug)]
 pub(super) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
     _tenant: TenantPlace,
 }
 
+#[derive(Debug)]
 struct TenantPlace {
     counts: Counts,
     tenant: TenantId,
@@ -85,14 +87,14 @@ impl Classes {
 pub(super) type Until = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Keeps the place until the response's body has ended or is given up; breaks the body off when `until` resolves.
-pub(super) fn hold(response: Response, place: Place, until: Option<Until>) -> Response {
+pub(super) fn hold(response: Response, place: Arc<Place>, until: Option<Until>) -> Response {
     response.map(|body| Body::new(Held { body, until, _place: place }))
 }
 
 struct Held {
     body: Body,
     until: Option<Until>,
-    _place: Place,
+    _place: Arc<Place>,
 }
 
 impl HttpBody for Held {
@@ -142,7 +144,7 @@ mod tests {
         let query = enter(Class::Query, "a").unwrap();
         assert_eq!(enter(Class::Query, "a").err().unwrap(), "limits.max_concurrent_per_tenant");
         let _other = enter(Class::Query, "b").unwrap();
-        let response = hold(Response::new(Body::from("some text")), upload, None);
+        let response = hold(Response::new(Body::from("some text")), Arc::new(upload), None);
         assert!(enter(Class::Upload, "b").is_err(), "the body is still to be sent");
         let bytes = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
         assert_eq!(bytes, "some text");

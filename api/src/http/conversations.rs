@@ -80,18 +80,25 @@ pub(super) async fn recall(
     asker: &Asker,
     scope: &CollectionScope,
     id: Uuid,
-    most: u32,
+    most: usize,
 ) -> Result<Vec<(u32, KeptTurn, Recalled)>, Problem> {
     let store = &server.app.conversations;
     let mut recalled = Vec::new();
-    for (number, turn) in store.turns(asker, id, most).await? {
+    let mut lost = false;
+    // All of them, since each question was understood from the answers before it.
+    for (number, mut turn) in store.turns(asker, id, SHOWN).await? {
+        if lost {
+            turn.standalone = None;
+        }
         let (answer, left) = turn.answer.recall(&server.app.retriever, scope).await?;
         if let Some(left) = left {
             store.replace(asker, id, number, left).await?;
         }
+        lost |= answer.lost;
         recalled.push((number, turn, answer));
     }
-    Ok(recalled)
+    let beyond = recalled.len().saturating_sub(most);
+    Ok(recalled.split_off(beyond))
 }
 
 /// Begin a conversation
@@ -168,7 +175,7 @@ pub(super) async fn show(
     ProblemPath(id): ProblemPath<String>,
 ) -> Result<Response, Problem> {
     let (conversation, collection, asker) = place(&server, &sender, &id).await?;
-    let turns = recall(&server, &asker, &collection, conversation.id, SHOWN).await?;
+    let turns = recall(&server, &asker, &collection, conversation.id, SHOWN as usize).await?;
     let messages: Vec<Value> = turns
         .into_iter()
         .map(|(number, turn, answer)| {

@@ -24,6 +24,8 @@ use crate::problem::{Code, Problem};
 
 /// Most results that one event may name.
 const MOST_SHOWN: usize = 1_000;
+/// Bytes of one event as it is kept.
+const MOST_BYTES: usize = 256 << 10;
 /// Events read from the catalog at a time.
 const PAGE: u32 = 1_000;
 
@@ -147,7 +149,17 @@ fn checked(said: &Said) -> Result<Value, Problem> {
             format!("`shown` has {} results, the limit is {MOST_SHOWN}", said.shown.len()),
         );
     }
+    // An id that is named again says nothing more, and each is compared with all that were shown.
+    for (name, ids) in [("clicked", said.clicked.len()), ("up", said.up.len()), ("down", said.down.len())] {
+        if ids > MOST_SHOWN {
+            return wrong(name, format!("`{name}` has {ids} ids, the limit is {MOST_SHOWN}"));
+        }
+    }
     let event = json!(said);
+    let bytes = event.to_string().len();
+    if bytes > MOST_BYTES {
+        return wrong(".", format!("the feedback has {bytes} bytes, the limit is {MOST_BYTES}"));
+    }
     match Event::deserialize(&event) {
         Err(error) => wrong(".", error.to_string()),
         Ok(read) => match read.fault() {

@@ -184,6 +184,7 @@ pub(super) async fn list(
     params(("id" = String, Path, description = "The key's public part", example = "9f86d081884c7d65")),
     responses(
         (status = 200, description = "Revoked", body = schema::ApiKey),
+        (status = 403, description = "The key has rights that the sender lacks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such key", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -193,7 +194,16 @@ pub(super) async fn revoke(
     ProblemPath(id): ProblemPath<String>,
 ) -> Result<Response, Problem> {
     let tenant = asked_about(&sender, None)?;
-    Ok(Json(server.app.store.accounts.revoke_key(tenant.as_ref(), &id).await?).into_response())
+    let accounts = &server.app.store.accounts;
+    // A key can be taken away by whoever could have given it.
+    if let Some((key, _)) = accounts.living_key(&id).await?
+        && tenant.as_ref().is_none_or(|tenant| tenant == key.grant().scope.tenant())
+        && !sender.grant().rights.cover(&key.grant().rights)
+    {
+        let detail = "the key may do more than the sender: only an operator, or the command line, revokes it";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    Ok(Json(accounts.revoke_key(tenant.as_ref(), &id).await?).into_response())
 }
 
 #[cfg(test)]

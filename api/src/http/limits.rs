@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::classes::Place;
 use super::{Shared, bulk, documents, health};
 use crate::problem::{Code, Problem};
 
@@ -18,6 +19,14 @@ use crate::problem::{Code, Problem};
 pub(super) struct InProgress {
     _permit: Arc<OwnedSemaphorePermit>,
     _gauge: Arc<InFlightGauge>,
+    share: Option<Arc<Place>>,
+}
+
+impl InProgress {
+    /// Keeps a tenant's place as long as the request's own.
+    pub(super) fn share(&mut self, place: Arc<Place>) {
+        self.share = Some(place);
+    }
 }
 
 /// Counts a request in `wellspring_http_requests_in_flight` while it lives.
@@ -63,7 +72,7 @@ pub(super) async fn shed(State(server): State<Shared>, mut request: Request, nex
         .retry_after(Duration::from_secs(1))
         .into_response();
     };
-    let place = InProgress { _permit: Arc::new(permit), _gauge: Arc::new(InFlightGauge::new()) };
+    let place = InProgress { _permit: Arc::new(permit), _gauge: Arc::new(InFlightGauge::new()), share: None };
     request.extensions_mut().insert(place.clone());
     let response = next.run(request).await;
     drop(place);

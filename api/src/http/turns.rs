@@ -28,7 +28,7 @@ use super::{Shared, schema};
 use crate::problem::{Code, Problem};
 
 /// Earlier turns that a question is understood from.
-const HISTORY: u32 = 6;
+const HISTORY: usize = 6;
 
 /// A question in a conversation.
 #[derive(Debug, Deserialize, ToSchema)]

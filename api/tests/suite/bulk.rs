@@ -101,6 +101,46 @@ async fn bounds_and_kinds_are_kept() {
     }
 }
 
+/// What was accepted before an upload breaks off is durable, so its jobs are told with the reason; and each entry counts
+/// against the tenant's quota.
+#[tokio::test]
+async fn what_came_before_the_end_is_told() {
+    let server = Server::start_with(&[("limits.tenant", "{ documents = 2 }")]).await;
+    let mut writer = tar::Builder::new(Vec::new());
+    for name in ["a.md", "b.md", "c.md"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4);
+        header.set_cksum();
+        writer.append_data(&mut header, name, &b"Text"[..]).unwrap();
+    }
+    let whole = writer.into_inner().unwrap();
+    let mut broken = whole[..2 * 1024].to_vec();
+    broken.extend([b'x'; 512]);
+    let reply = send(&server, "application/x-tar", None, broken).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    assert_eq!(reply.body["accepted"].as_array().unwrap().len(), 2, "{}", reply.body);
+    let failed = &reply.body["failed"][0];
+    assert_eq!(
+        (&failed["entry"], &failed["code"]),
+        (&json!("(the rest of the upload)"), &json!("bad-request"))
+    );
+    for one in reply.body["accepted"].as_array().unwrap() {
+        assert_eq!(server.finished(one["job"].as_str().unwrap()).await["state"], "indexed");
+    }
+    let over = send(&server, "application/x-tar", None, whole).await;
+    assert_eq!((over.status, over.problem()), (StatusCode::FORBIDDEN, "quota-exceeded"), "{}", over.body);
+    server.delete("/v1/collections/default/documents/b.md").await.good();
+    let rest = send(
+        &server,
+        "application/x-ndjson",
+        None,
+        b"{\"id\":\"d\",\"text\":\"One.\"}\n{\"id\":\"e\",\"text\":\"Two.\"}".to_vec(),
+    )
+    .await;
+    assert_eq!(rest.body["accepted"].as_array().unwrap().len(), 1, "{}", rest.body);
+    assert_eq!(rest.body["failed"][0]["code"], "quota-exceeded");
+}
+
 #[tokio::test]
 async fn entity_tags_spare_reading_and_guard_deleting() {
     let server = Server::start().await;

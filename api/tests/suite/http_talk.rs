@@ -38,6 +38,9 @@ async fn a_conversation_is_understood_kept_and_forgotten_without_a_model() {
     let shown = server.get(&place).await.good();
     assert!(!shown.to_string().contains("May 2024") && !shown.to_string().contains("travel.md"), "{shown}");
     assert!(shown["messages"][1]["answer"]["withdrawn"].as_u64().unwrap() >= 1);
+    // The question as it was understood was made of an answer that told of the document.
+    assert!(shown["messages"][1]["standalone"].is_null(), "{shown}");
+    assert!(server.get(&place).await.good()["messages"][1]["standalone"].is_null(), "it stays forgotten");
     assert_eq!(shown["messages"][2]["answer"]["answer"], third["answer"]);
 
     let listed = server.get("/v1/conversations?limit=1").await.good();

@@ -9,10 +9,13 @@ use tokio::sync::mpsc::Sender;
 use wellspring_store::ContentHash;
 use zip::ZipArchive;
 
+use super::directory;
 use crate::problem::{Code, Problem};
 
 /// Bytes copied at a time.
 const COPY: usize = 64 << 10;
+/// Entries of a directory for each file that may be in it: folders, and what is left out, are entries too.
+const FOLDERS: u64 = 4;
 
 /// What an upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +79,21 @@ struct Unpacker<'a> {
 }
 
 impl Unpacker<'_> {
-    fn zip(&mut self, file: File) -> Result<(), Problem> {
+    fn zip(&mut self, mut file: File) -> Result<(), Problem> {
+        // The whole directory is read at once; what it says of itself bounds that.
+        let told = directory::entries(&mut file).map_err(unreadable)?;
+        let Some(told) = told else {
+            let detail = "the ZIP archive can't be read: it ends without its directory";
+            return Err(Problem::new(Code::BadRequest, detail));
+        };
+        let most = (self.limits.entries as u64).saturating_mul(FOLDERS);
+        if told > most {
+            let detail = format!(
+                "the archive has {told} entries, the limit here is {most} with folders (`bulk.max_entries`)"
+            );
+            return Err(Problem::new(Code::TooLarge, detail));
+        }
+        file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
             Problem::new(Code::BadRequest, format!("the ZIP archive can't be read: {error}"))
         })?;

@@ -26,6 +26,18 @@ async fn a_revoked_key_is_refused_from_the_next_request_on() {
 }
 
 #[tokio::test]
+async fn an_administrator_takes_no_operators_key_away() {
+    let (server, first) = secured(&UNLIMITED).await;
+    let operator = Visitor::new(&server, first);
+    let admin = operator.key(json!({ "name": "admin", "rights": ["admin"] })).await;
+    let place = format!("/v1/keys/{}", operator.id());
+    assert_eq!(admin.delete(&place).await.problem(), "forbidden");
+    operator.get("/v1/keys").await.good();
+    let reader = admin.key(json!({ "name": "reader", "rights": ["read"] })).await;
+    admin.delete(&format!("/v1/keys/{}", reader.id())).await.good();
+}
+
+#[tokio::test]
 async fn a_stream_breaks_off_when_its_key_is_revoked() {
     let (endpoint, mut connections) = silent_endpoint().await;
     let embedders = format!(r#"[{{name="silent",base_url="{endpoint}",model="m",dimension=8}}]"#);
