@@ -16,6 +16,7 @@ mod commands;
 mod crash;
 mod eval;
 mod feedback;
+mod grpc;
 mod http_agent;
 mod http_budget;
 mod http_documents;
