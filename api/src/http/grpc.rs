@@ -11,7 +11,13 @@ mod search;
 mod wire;
 
 /// The messages and services of `proto/wellspring/v1/wellspring.proto`; a test makes this file again.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
 mod v1 {
     include!("grpc/wellspring.v1.rs");
 }

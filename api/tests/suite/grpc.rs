@@ -4,7 +4,14 @@ mod contract;
 mod door;
 
 /// The client's side of `proto/wellspring/v1/wellspring.proto`; `contract` makes this file again.
-#[allow(missing_docs, unreachable_pub, dead_code, clippy::all, reason = "generated")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
 pub(crate) mod v1 {
     include!("grpc/wellspring.v1.rs");
 }

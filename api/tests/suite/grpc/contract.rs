@@ -7,7 +7,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+};
+
+/// What somebody does to the description.
+type Change = fn(&mut FileDescriptorProto);
 
 const FILE: &str = "wellspring/v1/wellspring.proto";
 
@@ -33,13 +38,13 @@ fn the_committed_code_is_what_the_description_says() {
             .compile_fds(set.clone())
             .unwrap();
         let name = "wellspring.v1.rs";
-        files.push((root().join(place).join(name), std::fs::read(made.path().join(name)).unwrap()));
+        files.push((root().join(place).join(name), fs_err::read(made.path().join(name)).unwrap()));
     }
     for (path, made) in files {
         if std::env::var_os("UPDATE_GRPC").is_some() {
-            std::fs::write(&path, &made).unwrap();
+            fs_err::write(&path, &made).unwrap();
         }
-        let committed = std::fs::read(&path).unwrap();
+        let committed = fs_err::read(&path).unwrap();
         let shown = path.display();
         assert!(committed == made, "{shown} is not what {FILE} says; UPDATE_GRPC=1 writes it again");
     }
@@ -47,7 +52,7 @@ fn the_committed_code_is_what_the_description_says() {
 
 #[test]
 fn nothing_that_was_released_is_taken_back() {
-    let released = std::fs::read(root().join("proto/released.binpb")).unwrap();
+    let released = fs_err::read(root().join("proto/released.binpb")).unwrap();
     let released = FileDescriptorSet::decode(released.as_slice()).unwrap();
     assert_eq!(broken(&released, &compiled()), Vec::<String>::new());
 }
@@ -138,21 +143,21 @@ fn said(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
 #[test]
 fn each_kind_of_breaking_change_is_seen() {
     let old = compiled();
-    let change = |make: fn(&mut prost_types::FileDescriptorProto)| {
+    let change = |make: Change| {
         let mut new = old.clone();
         let file = new.file.iter_mut().find(|file| file.package() == "wellspring.v1").unwrap();
         make(file);
         broken(&old, &new)
     };
     fn field<'f>(
-        file: &'f mut prost_types::FileDescriptorProto,
+        file: &'f mut FileDescriptorProto,
         message: &str,
         name: &str,
     ) -> &'f mut FieldDescriptorProto {
         let message = file.message_type.iter_mut().find(|one| one.name() == message).unwrap();
         message.field.iter_mut().find(|one| one.name() == name).unwrap()
     }
-    let changes: [(&str, fn(&mut prost_types::FileDescriptorProto)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("another number", |file| field(file, "Passage", "text").number = Some(60)),
         ("another type", |file| field(file, "Passage", "version").r#type = Some(13)),
         ("another label", |file| field(file, "SearchResponse", "hits").label = Some(1)),
@@ -173,7 +178,7 @@ fn each_kind_of_breaking_change_is_seen() {
     for (what, make) in changes {
         assert!(!change(make).is_empty(), "{what} is not seen");
     }
-    let more: fn(&mut prost_types::FileDescriptorProto) = |file| {
+    let more: Change = |file| {
         let mut added = file.message_type[0].field[0].clone();
         (added.name, added.number) = (Some("further".to_owned()), Some(99));
         file.message_type[0].field.push(added);
