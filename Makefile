@@ -1,5 +1,5 @@
-# What a newcomer types. Everything fetched goes to the cache folder ($WELLSPRING_CACHE, else ~/.cache/wellspring);
-# everything made stands in target/ and data/.
+# What a newcomer types. What `setup` fetches goes to the cache folder ($WELLSPRING_CACHE, else ~/.cache/wellspring), crates to
+# Cargo's own; what is made stands in target/ ($CARGO_TARGET_DIR) and data/, the page's test tools in api/tests/page/node_modules.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -140,13 +140,14 @@ $(CLIENTS)/bin/schemathesis: api/tests/clients/requirements.txt
 	@touch $@
 
 .PHONY: clients
-clients: $(CLIENTS)/bin/schemathesis ## Try the official clients of OpenAI, Cohere, MCP, LangChain and LlamaIndex on the server, unmodified
+clients: setup $(CLIENTS)/bin/schemathesis ## Try the official clients of OpenAI, Cohere, MCP, LangChain, LlamaIndex and gRPC on the server, unmodified
 	$(CARGO) build --locked --package wellspring-api
 	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/check.py $(TARGET)/debug/wellspring
+	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/check_grpc.py $(TARGET)/debug/wellspring
 
 EXAMPLES ?= 50
 .PHONY: schemathesis
-schemathesis: $(CLIENTS)/bin/schemathesis ## Send EXAMPLES made-up requests to each operation: no 500, and every response as openapi.json says
+schemathesis: setup $(CLIENTS)/bin/schemathesis ## Send EXAMPLES made-up requests to each operation: no 500, and every response as openapi.json says
 	$(CARGO) build --locked --package wellspring-api
 	PYTHONDONTWRITEBYTECODE=1 $(CLIENTS)/bin/python api/tests/clients/conform.py $(TARGET)/debug/wellspring $(EXAMPLES)
 
@@ -167,5 +168,5 @@ bench: setup build ## Ingest throughput beside the bare encoder, query latency b
 	$(TARGET)/release/examples/bench --binary $(WELLSPRING) --datasets $(DATASETS)
 
 .PHONY: clean
-clean: ## Remove what was built and the demo's data
+clean: ## Remove target/ and data/; a CARGO_TARGET_DIR elsewhere and what setup fetched stay
 	rm -rf target data

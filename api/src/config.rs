@@ -16,7 +16,7 @@ use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
 use crate::fetch::FetchConfig;
 use crate::http::resume::StreamsConfig;
-use crate::http::{BulkConfig, FeedbackConfig};
+use crate::http::{BulkConfig, FeedbackConfig, GrpcConfig};
 use crate::limits::LimitsConfig;
 use crate::talk::ConversationsConfig;
 use crate::telemetry::TelemetryConfig;
@@ -29,6 +29,8 @@ use crate::webhooks::WebhooksConfig;
 pub(crate) struct Config {
     /// The HTTP server.
     pub(crate) server: ServerConfig,
+    /// The gRPC door.
+    pub(crate) grpc: GrpcConfig,
     /// Who may come in.
     pub(crate) auth: AuthConfig,
     /// How much each may ask for and hold.

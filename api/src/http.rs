@@ -17,6 +17,7 @@ mod etag;
 mod extract;
 mod feedback;
 mod form;
+mod grpc;
 pub(crate) mod guard;
 mod health;
 mod jobs;
@@ -72,6 +73,7 @@ use limits::Gate;
 
 pub(crate) use bulk::BulkConfig;
 pub(crate) use feedback::FeedbackConfig;
+pub(crate) use grpc::GrpcConfig;
 pub(crate) use serve::{bind, serve};
 
 /// What handlers share.

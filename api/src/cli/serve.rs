@@ -25,6 +25,10 @@ impl Serve {
         let address = self.listen.unwrap_or_else(|| app.config.server.listen.clone());
         let authenticator = Authenticator::new(&app.config.auth, Arc::clone(&app.store.accounts)).await?;
         let listener = http::bind(&address, authenticator.is_on()).await?;
+        let grpc = match &app.config.grpc.listen {
+            Some(address) => Some(http::bind(address, authenticator.is_on()).await?),
+            None => None,
+        };
         let bound = listener.local_addr().context("the address that was bound is unknown")?;
         // The first line on stdout: programs that start a server on a free port read the address here.
         writeln!(std::io::stdout().lock(), "listening on http://{bound}/")?;
@@ -34,7 +38,11 @@ impl Serve {
             let mut out = std::io::stdout().lock();
             writeln!(out, "first key, an operator's, shown this once: {token}")?;
         }
-        http::serve(app, authenticator, listener, stop_signal()).await?;
+        if let Some(listener) = &grpc {
+            let bound = listener.local_addr().context("the address that was bound is unknown")?;
+            writeln!(std::io::stdout().lock(), "listening for gRPC on {bound}")?;
+        }
+        http::serve(app, authenticator, listener, grpc, stop_signal()).await?;
         Ok(Outcome::Good)
     }
 }

@@ -48,6 +48,11 @@ impl ClassRates {
         }
     }
 
+    /// Counts one more request of the sender: what comes inside a stream.
+    pub(super) fn judge(&self, class: Class, sender: &Sender) -> Verdict {
+        self.of(class).judge(&sender.actor(), sender.scope().tenant())
+    }
+
     /// Forgets whoever has not asked for a while.
     pub(super) fn forget_idle(&self) {
         for rates in [&self.queries, &self.uploads, &self.others] {
@@ -107,8 +112,11 @@ pub(super) async fn authorise(State(server): State<Shared>, mut request: Request
         }
         _ => next.run(request).await,
     };
-    let streams =
-        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+    // Every answer in gRPC is a stream.
+    let streams = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "text/event-stream" || kind == "application/grpc");
     let until = streams.then(|| server.authenticator.clone().revocation(sender.clone()));
     let mut response = classes::hold(response, place, until.map(|until| Box::pin(until) as classes::Until));
     if let Some(allowance) = allowance {

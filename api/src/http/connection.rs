@@ -22,14 +22,22 @@ use crate::limits::LimitsConfig;
 /// How long accepting rests after the system refused, for want of file descriptors mostly.
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves connections until `shutdown` resolves, then waits for those that are open to end what they do.
-pub(super) async fn accept(
-    listener: TcpListener,
-    router: Router,
-    limits: &LimitsConfig,
-    shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+/// Requests in progress on one connection of HTTP/2.
+const STREAMS: u32 = 128;
+/// After how long a silence a peer is asked whether it is still there, and how long it has to say so.
+const SILENCE: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2, from its first byte on.
+    Grpc,
+}
+
+fn builder(protocol: Protocol, limits: &LimitsConfig) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -37,6 +45,29 @@ pub(super) async fn accept(
         .header_read_timeout(Duration::from_secs(limits.header_read_seconds))
         .max_headers(limits.max_headers)
         .max_buf_size(limits.max_header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(SILENCE)
+        .keep_alive_timeout(ANSWER);
+    match protocol {
+        Protocol::Http => builder.http1_only(),
+        Protocol::Grpc => builder.http2_only(),
+    }
+}
+
+/// Serves connections until `shutdown` resolves, then waits for those that are open to end what they do.
+pub(super) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    protocol: Protocol,
+    limits: &LimitsConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+    let builder = builder(protocol, limits);
     let open = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -85,10 +85,15 @@ pub(super) async fn check(State(server): State<Shared>, request: Request, next: 
 
 /// Why a request is not served; `None` for one that is.
 pub(crate) fn refusal(hosts: &Hosts, request: &Request) -> Option<Problem> {
-    let Some(host) = single(request.headers(), header::HOST) else {
+    let target = request.uri().authority().map(Authority::as_str);
+    // HTTP/2 names the host as a part of the target.
+    let named = match request.headers().contains_key(header::HOST) {
+        false if request.version() == Version::HTTP_2 => target,
+        _ => single(request.headers(), header::HOST),
+    };
+    let Some(host) = named else {
         return Some(Problem::new(Code::BadRequest, "the request needs exactly one `Host` header"));
     };
-    let target = request.uri().authority().map(Authority::as_str);
     if let Some(stranger) =
         std::iter::once(host).chain(target).find(|name| !hosts.any && !hosts.permits(name))
     {

@@ -7,6 +7,8 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{OpenApi, RefOr, Response, ResponseBuilder};
 use wellspring_store::accounts::Right;
 
+use super::grpc;
+
 /// What a route asks of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
@@ -62,6 +64,9 @@ fn reads(method: &Method) -> bool {
 /// What a request needs; `route` is the template that matched, if one did.
 pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
     let Some(route) = route else { return Need::Right(Right::Read) };
+    if grpc::OPEN.contains(&route) {
+        return Need::Nothing;
+    }
     if reads(method) && (OPEN.contains(&route) || OPEN_UNDER.iter().any(|start| route.starts_with(start))) {
         return Need::Nothing;
     }
@@ -69,6 +74,7 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
         |base: &str| route == base || route.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
     match route {
         super::session::ROUTE => Need::Nothing,
+        grpc::SEARCH | grpc::ANSWER | grpc::WATCH => Need::Right(Right::Read),
         "/ready" => Need::Anything,
         "/metrics" => Need::Right(Right::Operator),
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),
@@ -86,6 +92,9 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
 pub(super) fn class(method: &Method, route: Option<&str>) -> Class {
     match route {
         Some(route) if route.ends_with("/events") => Class::Wait,
+        Some(grpc::WATCH) => Class::Wait,
+        Some(grpc::INGEST) => Class::Upload,
+        Some(grpc::SEARCH | grpc::ANSWER) => Class::Query,
         Some(route) if ASKED_BY_POST.contains(&route) => Class::Query,
         Some(route)
             if !reads(method)
@@ -163,6 +172,16 @@ mod tests {
         assert_eq!(need(&Method::GET, Some("/v1/keys/{id}")), Need::Right(Right::Admin));
         assert_eq!(need(&Method::GET, Some("/v1/keysmith")), Need::Right(Right::Read));
         assert_eq!(need(&Method::DELETE, Some("/v1/collections/{collection}")), Need::Right(Right::Admin));
+    }
+
+    #[test]
+    fn methods_of_grpc_are_routes_like_any_other() {
+        assert_eq!(need(&Method::POST, Some(grpc::SEARCH)), Need::Right(Right::Read));
+        assert_eq!(need(&Method::POST, Some(grpc::INGEST)), Need::Right(Right::Write));
+        assert_eq!(need(&Method::POST, Some("/wellspring.v1.SearchService/New")), Need::Right(Right::Write));
+        assert!(grpc::OPEN.iter().all(|route| need(&Method::POST, Some(route)) == Need::Nothing));
+        assert_eq!(class(&Method::POST, Some(grpc::INGEST)), Class::Upload);
+        assert_eq!(class(&Method::POST, Some(grpc::ANSWER)), Class::Query);
     }
 
     #[test]

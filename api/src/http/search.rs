@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use wellspring_retrieve::{Mode, NeighbourConfig, SearchRequest};
+use wellspring_retrieve::{Mode, NeighbourConfig, SearchRequest, SearchResponse};
 use wellspring_store::Filter;
 
 use super::Shared;
@@ -14,6 +14,7 @@ use super::caller::Identified;
 use super::collections::find;
 use super::extract::ProblemJson;
 use super::schema;
+use crate::auth::Sender;
 use crate::problem::{Code, Problem};
 
 /// A search.
@@ -102,13 +103,24 @@ pub(super) async fn search(
 ) -> Result<Response, Problem> {
     let SearchBody { collection, query, k, mode, filter: input, explain, neighbours } = body;
     let filter = filter(input)?;
-    let scope = find(&server, sender.scope(), &collection).await?;
-    let account = Some(sender.account());
-    let request =
-        SearchRequest { k, mode, filter, explain, neighbours, account, ..SearchRequest::new(query) };
+    let request = SearchRequest { k, mode, filter, explain, neighbours, ..SearchRequest::new(query) };
+    let response = run(&server, &sender, &collection, request).await?;
+    Ok(Json(response).into_response())
+}
+
+/// Searches under the sender's scope and at the sender's cost, and counts it; whatever door asks.
+pub(super) async fn run(
+    server: &Shared,
+    sender: &Sender,
+    collection: &str,
+    request: SearchRequest,
+) -> Result<SearchResponse, Problem> {
+    let scope = find(server, sender.scope(), collection).await?;
+    let mode = request.mode;
+    let request = SearchRequest { account: Some(sender.account()), ..request };
     let response = server.app.retriever.search(&scope, request).await?;
     super::metrics::searched(mode, &response);
-    Ok(Json(response).into_response())
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use super::closing::Closing;
+use super::connection::Protocol;
 use super::guard::check_address;
 use super::{Shared, connection, metrics, router};
 use crate::app::App;
@@ -35,17 +36,20 @@ pub(crate) async fn bind(address: &str, authentication: bool) -> anyhow::Result<
         .with_context(|| format!("{address} can't be listened on; is another server running there?"))
 }
 
-/// Serves HTTP and works off jobs until `shutdown` resolves. Then nothing new is accepted, requests in flight and
+/// Serves HTTP, and gRPC where there is a listener for it, and works off jobs until `shutdown` resolves. Then nothing new is accepted, requests in flight and
 /// running jobs have `server.shutdown_seconds` to end, streams are ended with a terminal event, and what jobs have not
 /// finished goes back into the queue.
 pub(crate) async fn serve(
     app: App,
     authenticator: Authenticator,
     listener: TcpListener,
+    grpc: Option<TcpListener>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the address that was bound is unknown")?;
-    check_address(address, authenticator.is_on())?;
+    for listener in [Some(&listener), grpc.as_ref()].into_iter().flatten() {
+        check_address(listener.local_addr()?, authenticator.is_on())?;
+    }
     let patience = Duration::from_secs(app.config.server.shutdown_seconds);
     let recorder = metrics::recorder()?;
     let closing = Closing::default();
@@ -58,17 +62,35 @@ pub(crate) async fn serve(
     let workers = app.ingestor.start(app.config.ingest.workers);
     let upkeep = tokio::spawn(metrics::upkeep(recorder));
     let learning = tokio::spawn(learn(app.clone()));
+    let grpc = match grpc {
+        Some(listener) => {
+            let port = listener.local_addr()?.port();
+            Some((listener, super::grpc::router(&shared, port)?))
+        }
+        None => None,
+    };
     let forgetting = tokio::spawn(forget(shared));
     tracing::info!(%address, "serving");
 
     let asked = closing.clone();
     let limits = app.config.limits.clone();
     let mut server = tokio::spawn(async move {
+        let further = asked.clone();
         let shutdown = async move {
             shutdown.await;
             asked.ask();
         };
-        connection::accept(listener, service, &limits, shutdown).await
+        let http = connection::accept(listener, service, Protocol::Http, &limits, shutdown);
+        let grpc = async {
+            match grpc {
+                Some((listener, service)) => {
+                    let closing = further.asked();
+                    connection::accept(listener, service, Protocol::Grpc, &limits, closing).await
+                }
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(http, grpc).map(|_| ())
     });
     let served = tokio::select! {
         served = &mut server => served.context("the HTTP server panicked")?.context("the HTTP server failed"),

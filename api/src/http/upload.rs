@@ -172,12 +172,15 @@ pub(super) fn mismatched(error: IngestError, repeated: bool) -> Problem {
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
-        Ok(key) if (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Ok(Some(key.to_owned()))
-        }
+        Ok(key) if is_key(key) => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(Code::Invalid, "an idempotency key is 1-255 visible ASCII characters")
             .at("Idempotency-Key")),
     }
+}
+
+/// Whether a client may use this as an idempotency key.
+pub(super) fn is_key(key: &str) -> bool {
+    (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 async fn read(server: &Shared, request: Request) -> Result<Incoming, Problem> {

@@ -18,6 +18,7 @@ mod crash;
 mod eval;
 mod examples;
 mod feedback;
+mod grpc;
 mod http_agent;
 mod http_budget;
 mod http_documents;

@@ -7,4 +7,4 @@ mod keys;
 mod limits;
 mod secrets;
 mod tokens;
-mod visitor;
+pub(crate) mod visitor;

@@ -4,6 +4,8 @@
 //! crafted filters and hostile names. An operation that is added later is attacked without a word here.
 //! `WELLSPRING_ISOLATION_REQUESTS` and `WELLSPRING_ISOLATION_TENANTS` set the size; `make isolation` runs the long version.
 
+mod grpc;
+
 use fastrand::Rng;
 use futures::{StreamExt, stream};
 use reqwest::{Method, RequestBuilder};

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::support::{Reply, Server};
 
 /// Limits that no test reaches by accident.
-pub(super) const UNLIMITED: [(&str, &str); 3] = [
+pub(crate) const UNLIMITED: [(&str, &str); 3] = [
     ("limits.queries", "{ key_per_minute = 0, tenant_per_minute = 0 }"),
     ("limits.uploads", "{ key_per_minute = 0, tenant_per_minute = 0 }"),
     ("limits.others", "{ key_per_minute = 0, tenant_per_minute = 0 }"),
 ];
 
 /// A fresh server with authentication on, and its first key.
-pub(super) async fn secured(settings: &[(&str, &str)]) -> (Server, String) {
+pub(crate) async fn secured(settings: &[(&str, &str)]) -> (Server, String) {
     let mut settings = settings.to_vec();
     settings.push(("auth.mode", "keys"));
     let mut server = Server::start_with(&settings).await;
@@ -25,49 +25,49 @@ pub(super) async fn secured(settings: &[(&str, &str)]) -> (Server, String) {
 }
 
 /// Somebody with a key.
-pub(super) struct Visitor<'s> {
-    pub(super) server: &'s Server,
-    pub(super) token: String,
+pub(crate) struct Visitor<'s> {
+    pub(crate) server: &'s Server,
+    pub(crate) token: String,
 }
 
 impl<'s> Visitor<'s> {
-    pub(super) fn new(server: &'s Server, token: impl Into<String>) -> Self {
+    pub(crate) fn new(server: &'s Server, token: impl Into<String>) -> Self {
         Self { server, token: token.into() }
     }
 
-    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.server.request(method, path).bearer_auth(&self.token)
     }
 
-    pub(super) async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.server.send(self.request(Method::GET, path)).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.server.send(self.request(Method::DELETE, path)).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         self.server.send(self.request(Method::POST, path).json(&body)).await
     }
 
-    pub(super) async fn put(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Reply {
         self.server.send(self.request(Method::PUT, path).json(&body)).await
     }
 
     /// Makes a key and returns somebody who has it.
-    pub(super) async fn key(&self, wanted: Value) -> Visitor<'s> {
+    pub(crate) async fn key(&self, wanted: Value) -> Visitor<'s> {
         let made = self.post("/v1/keys", wanted).await.good();
         Visitor::new(self.server, made["token"].as_str().unwrap())
     }
 
     /// The public part of the key.
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.token.split('_').nth(1).unwrap()
     }
 
     /// Adds a document to `default` and waits until it is searchable; returns its job.
-    pub(super) async fn add(&self, document: Value) -> String {
+    pub(crate) async fn add(&self, document: Value) -> String {
         let reply = self.post("/v1/collections/default/documents", document).await;
         assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
         let job = reply.body["job"].as_str().unwrap().to_owned();
@@ -78,7 +78,7 @@ impl<'s> Visitor<'s> {
     }
 
     /// Ids of the documents that a search finds.
-    pub(super) async fn found(&self, query: &str) -> Vec<String> {
+    pub(crate) async fn found(&self, query: &str) -> Vec<String> {
         let reply = self.post("/v1/search", json!({ "query": query, "k": 50 })).await.good();
         let hits = reply["hits"].as_array().unwrap();
         let mut ids: Vec<String> =
