@@ -156,10 +156,10 @@ $(GATEWAY)/bin/litellm: api/tests/gateway/requirements.txt
 	$(GATEWAY)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-REQUESTS ?= 300
+GATEWAY_REQUESTS ?= 300
 .PHONY: gateway
 gateway: setup build $(GATEWAY)/bin/litellm ## Measure what the server adds to a local provider's latency, beside LiteLLM's proxy
-	PYTHONDONTWRITEBYTECODE=1 $(GATEWAY)/bin/python api/tests/gateway/measure.py $(WELLSPRING) $(REQUESTS)
+	PYTHONDONTWRITEBYTECODE=1 $(GATEWAY)/bin/python api/tests/gateway/measure.py $(WELLSPRING) $(GATEWAY_REQUESTS)
 
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up

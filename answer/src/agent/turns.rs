@@ -18,6 +18,7 @@ use crate::error::{AnswerError, ErrorKind, Result};
 use crate::prompt;
 use crate::reply::{Answer, AnswerEvent};
 use crate::run::Run;
+use crate::structured::UserForm;
 use crate::suspicion::{Suspicion, suspicions};
 use crate::tool::AllowedTools;
 
@@ -72,6 +73,8 @@ impl Going {
             let message = "an agent needs a chat model, and none is configured: set `answer.model` or `models.routes.answer`";
             return Err(AnswerError::new(ErrorKind::Invalid, message));
         };
+        // What is wrong with it is said before anything is spent.
+        let form = self.state.request.schema.clone().map(UserForm::new).transpose()?;
         if self.kept.is_none() {
             let request = self.state.request.clone();
             self.state.standalone = self.run.understand(&request).await;
@@ -80,6 +83,7 @@ impl Going {
         let left = config.deadline_ms.saturating_sub(self.state.spent_ms);
         let limit = Duration::from_millis(left);
         let spent_before = self.state.spent_ms;
+        self.agent.toolbox.refresh().await;
         let retriever = Arc::clone(&self.agent.answerer.retriever);
         let mut found = Found::again(&retriever, &self.run.scope, &mut self.state).await?;
         loop {
@@ -105,7 +109,10 @@ impl Going {
             let (reply, must_answer) = asked?;
             self.state.spent_ms = spent_before + millis(start);
             if reply.calls.is_empty() || must_answer {
-                let answer = self.answer(start, reply, found).await?;
+                let answer = match &form {
+                    Some(form) => self.answer_in(start, model, form, found).await?,
+                    None => self.answer(start, reply, found).await?,
+                };
                 return Ok(End::Answered(Box::new(answer)));
             }
             let calls = reply.calls.into_iter().map(|call| (call, None)).collect();
@@ -283,7 +290,7 @@ impl Going {
             found.fetch(&retriever, &self.run.scope, arguments).await
         };
         let kind = if searches { StepKind::Search } else { StepKind::Fetch };
-        let Looked { outcome, numbers, doubtful, told } = match looked {
+        let Looked { outcome, numbers, doubtful, told, degraded } = match looked {
             Ok(looked) => looked,
             // What the model asked wrongly, it can ask rightly.
             Err(error) if error.kind() == ErrorKind::Invalid => {
@@ -292,6 +299,11 @@ impl Going {
             Err(error) => return Err(error),
         };
         self.state.tainted |= doubtful;
+        for part in degraded {
+            if !self.run.degraded.contains(&part) {
+                self.run.degraded.push(part);
+            }
+        }
         if call.name == FETCH && !numbers.is_empty() {
             self.state.wide.extend(&numbers);
         }
@@ -361,11 +373,31 @@ impl Going {
 
     /// The answer, checked like any other.
     async fn answer(&mut self, start: Instant, reply: ChatReply, found: Found) -> Result<Answer> {
-        self.run.details.steps = self.state.steps.clone();
-        self.run.details.run = self.kept.as_ref().map(|kept| kept.id);
-        self.run.details.standalone = self.state.standalone.clone();
+        self.tell_of_it();
         let question = self.state.question().to_owned();
         self.run.answer_from(start, (found.0, &question), reply, self.state.usage, &self.state.computed).await
+    }
+
+    /// The answer in a schema of the asker's own, filled in from all that was found: what the agent would have said in
+    /// plain words is left aside.
+    async fn answer_in(
+        &mut self,
+        start: Instant,
+        model: Arc<dyn ChatModel>,
+        form: &UserForm,
+        found: Found,
+    ) -> Result<Answer> {
+        self.tell_of_it();
+        let question = self.state.question().to_owned();
+        self.run.fill_in_from(start, model, (found.0, &question), form, self.state.usage).await
+    }
+
+    /// How it went, for the answer.
+    fn tell_of_it(&mut self) {
+        let details = &mut self.run.details;
+        details.steps = self.state.steps.clone();
+        details.run = self.kept.as_ref().map(|kept| kept.id);
+        details.standalone = self.state.standalone.clone();
     }
 }
 

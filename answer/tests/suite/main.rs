@@ -12,6 +12,7 @@
 mod extractive;
 mod generated;
 mod injection;
+mod judged;
 mod squad;
 #[path = "../../../retrieve/tests/suite/support/mod.rs"]
 mod support;
