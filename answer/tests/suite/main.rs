@@ -9,6 +9,7 @@
     reason = "a test that panics has said what it had to say, also outside the test functions themselves"
 )]
 
+mod agent;
 mod extractive;
 mod generated;
 mod injection;

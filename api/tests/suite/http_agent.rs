@@ -160,6 +160,7 @@ async fn an_agent_fills_in_a_schema_from_what_it_found() {
     // A schema that is none is refused before a model is asked.
     let provider = Provider::start().await;
     let server = Server::start_with(&[("models.chats", &chat(APIS[0], &provider, "script"))]).await;
+    server.add_text("leave.md", LEAVE, json!({})).await;
     let wrong = json!({ "question": "x", "agent": true, "schema": { "type": "array" } });
     assert_eq!(server.post("/v1/answers", wrong).await.problem(), "invalid");
     assert!(provider.plays().seen().is_empty());

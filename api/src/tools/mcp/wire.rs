@@ -131,7 +131,7 @@ impl Wire {
             let said = error["message"].as_str().unwrap_or("no reason given");
             let said: String = said.chars().take(SAID).collect();
             // Codes of JSON-RPC 2.0: the request was not one that it takes.
-            let asked_wrongly = matches!(error["code"].as_i64(), Some(-32602 | -32601 | -32600));
+            let asked_wrongly = matches!(error["code"].as_i64(), Some(-32602..=-32600));
             let kind = if asked_wrongly { ErrorKind::Invalid } else { ErrorKind::Unavailable };
             return Err(self.endpoint.failed(kind, &format!("refused: {said}")).into());
         }
