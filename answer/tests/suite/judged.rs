@@ -137,3 +137,18 @@ async fn nothing_is_streamed_before_it_was_judged() {
     assert_eq!(answer.answer, text);
     assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
 }
+
+#[tokio::test]
+async fn the_prompt_is_as_recorded() {
+    let court = court(SAID, vec![verdicts(&[0.9, 0.9])], Unsupported::Drop, 60_000).await;
+    let answer = court.ask().await;
+    let messages = &court.judge.requests()[0].messages;
+    let told = &messages[1].content;
+    let fence = told.split_once("<passage-").unwrap().1.split_once(' ').unwrap().0.to_owned();
+    let shown: Vec<String> = messages
+        .iter()
+        .map(|message| format!("--- {:?}\n{}", message.role, message.content.replace(&fence, "FENCE")))
+        .collect();
+    let prompt = &answer.details.judge.unwrap().prompt;
+    insta::assert_snapshot!(format!("{}\n--- {} {}", shown.join("\n"), prompt.name, prompt.hash));
+}
