@@ -83,3 +83,92 @@ impl Learned {
         *next = Some(Instant::now() + FRESH);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::{Value, json};
+    use wellspring_models::ToolSpec;
+
+    use super::*;
+    use crate::error::{AnswerError, ErrorKind};
+    use crate::tool::{AllowedTools, Calculator, ToolInfo, Toolbox};
+
+    struct Told(ToolInfo);
+
+    #[async_trait]
+    impl Tool for Told {
+        fn info(&self) -> &ToolInfo {
+            &self.0
+        }
+
+        async fn call(&self, arguments: Value) -> Result<Value> {
+            Ok(arguments)
+        }
+    }
+
+    /// Tells tools of these names, all of one schema, or fails; counts how often it was asked.
+    struct Elsewhere {
+        names: Vec<&'static str>,
+        schema: Value,
+        asked: Arc<AtomicUsize>,
+    }
+
+    #[async_trait]
+    impl ToolSource for Elsewhere {
+        fn name(&self) -> &str {
+            "elsewhere"
+        }
+
+        fn timeout(&self) -> Duration {
+            Duration::from_secs(60)
+        }
+
+        async fn tools(&self) -> Result<Vec<Arc<dyn Tool>>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.names.is_empty() {
+                return Err(AnswerError::new(ErrorKind::Unavailable, "it is gone"));
+            }
+            let told = self.names.iter().map(|name| {
+                let spec = ToolSpec {
+                    name: (*name).to_owned(),
+                    description: "x".to_owned(),
+                    parameters: self.schema.clone(),
+                };
+                let info = ToolInfo { spec, needs_approval: true, timeout: Duration::from_secs(60) };
+                Arc::new(Told(info)) as Arc<dyn Tool>
+            });
+            Ok(told.collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_source_tells_is_added_once_and_never_replaces_what_is_configured() {
+        let source = |names: &[&'static str], schema| {
+            let asked = Arc::new(AtomicUsize::new(0));
+            (
+                Arc::clone(&asked),
+                Arc::new(Elsewhere { names: names.to_vec(), schema, asked }) as Arc<dyn ToolSource>,
+            )
+        };
+        let (asked, good) = source(&["look", "calculator", "search", "a b"], json!({ "type": "object" }));
+        let (_, odd) =
+            source(&["odd"], json!({ "type": "object", "properties": { "a": { "$ref": "http://x/y" } } }));
+        let (failures, gone) = source(&[], json!({}));
+        let fixed = [Arc::new(Calculator::default()) as Arc<dyn Tool>];
+        let toolbox = Toolbox::new(fixed).unwrap().with_sources([good, odd, gone]);
+        let all = AllowedTools::All;
+        assert_eq!(toolbox.list(&all).len(), 1, "nobody was asked yet");
+        for _ in 0..2 {
+            toolbox.refresh().await;
+            let names: Vec<String> = toolbox.list(&all).into_iter().map(|info| info.spec.name).collect();
+            assert_eq!(names, ["calculator", "look"]);
+        }
+        assert_eq!((asked.load(Ordering::Relaxed), failures.load(Ordering::Relaxed)), (1, 1));
+        assert!(!toolbox.info(&all, "calculator").unwrap().needs_approval, "the configured one is meant");
+        assert_eq!(toolbox.call(&all, "look", json!({ "a": 1 })).await.unwrap(), json!({ "a": 1 }));
+        let only = AllowedTools::Only(["calculator".to_owned()].into());
+        assert_eq!(toolbox.call(&only, "look", json!({})).await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
