@@ -129,6 +129,10 @@ measure-answers: setup build ## Measure claim support (WiCE), planted instructio
 	$(WELLSPRING) eval answers --dataset $(DATASETS)/squad2
 	$(WELLSPRING) eval answers --dataset $(DATASETS)/rgb-fact
 
+.PHONY: refusals
+refusals: setup build ## Measure which questions are refused with default settings: of our own set, and of sets that our documents can't answer
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) api/tests/refusals/measure.py $(WELLSPRING) $(DATASETS)
+
 .PHONY: provider
 provider: ## Start the local provider that fails on request; models/tests/clients/check.py tries the official clients on it
 	$(CARGO) run --locked --package wellspring-models --example provider -- 127.0.0.1:9977
@@ -157,10 +161,10 @@ $(GATEWAY)/bin/litellm: api/tests/gateway/requirements.txt
 	$(GATEWAY)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-REQUESTS ?= 300
+GATEWAY_REQUESTS ?= 300
 .PHONY: gateway
 gateway: setup build $(GATEWAY)/bin/litellm ## Measure what the server adds to a local provider's latency, beside LiteLLM's proxy
-	PYTHONDONTWRITEBYTECODE=1 $(GATEWAY)/bin/python api/tests/gateway/measure.py $(WELLSPRING) $(REQUESTS)
+	PYTHONDONTWRITEBYTECODE=1 $(GATEWAY)/bin/python api/tests/gateway/measure.py $(WELLSPRING) $(GATEWAY_REQUESTS)
 
 .PHONY: bench
 bench: setup build ## Ingest throughput beside the bare encoder, query latency beside its bare parts, memory, start-up

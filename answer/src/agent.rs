@@ -6,6 +6,7 @@
 mod finish;
 mod look;
 mod state;
+mod telling;
 mod turns;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use wellspring_retrieve::NeighbourConfig;
 
 use crate::agent::AgentConfig;
 use crate::error::{AnswerError, ErrorKind, Result};
+use crate::judge::JudgeConfig;
 
 /// Most passages an answer is made from.
 pub const MAX_PASSAGES: usize = 50;
@@ -49,6 +50,8 @@ pub struct AnswerConfig {
     /// Milliseconds for all checks of one answer by the local model together, 100 to 600 000; what is left is checked by its
     /// words alone.
     pub support_deadline_ms: u64,
+    /// A second check of generated sentences, by a chat model; off.
+    pub judge: JudgeConfig,
     /// Weights of the confidence score, as `wellspring eval answers --fit` writes them; the program's own if absent.
     pub confidence_weights: Option<PathBuf>,
     /// Sentences of an extractive answer, 1 to 10; two that contradict each other are both shown.
@@ -90,10 +93,9 @@ pub enum Unsupported {
 }
 
 /// An answer is refused before anything is generated when **both** signals lie below their thresholds. They tell
-/// off-topic questions from answerable ones, not near misses. With the defaults and int8 all-MiniLM-L6-v2 over the
-/// paragraphs of SQuAD 2.0, refused are 1.5 % of its answerable questions, 86–96 % of questions from other sets (CACM
-/// 86 %, SciFact 90 %, HotpotQA 96 %), and only 10 % of its adversarially unanswerable ones; neither signal separates
-/// those (AUC 0.56 for coverage, 0.65 for cosine).
+/// off-topic questions from answerable ones; near misses are left to the confidence, once the passages were read. The
+/// defaults are for int8 all-MiniLM-L6-v2: over the documents of an invented company they refuse nine in ten questions of other
+/// sets and hardly any that is answered (`docs/measurements.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RefusalConfig {
@@ -108,7 +110,7 @@ pub struct RefusalConfig {
 
 impl Default for RefusalConfig {
     fn default() -> Self {
-        Self { min_coverage: 0.35, min_cosine: 0.5, min_confidence: None }
+        Self { min_coverage: 0.25, min_cosine: 0.4, min_confidence: None }
     }
 }
 
@@ -141,6 +143,7 @@ impl Default for AnswerConfig {
             min_support: 0.3,
             support_model: None,
             support_deadline_ms: 10_000,
+            judge: JudgeConfig::default(),
             confidence_weights: None,
             sentences: 3,
             refusal: RefusalConfig::default(),
@@ -164,6 +167,7 @@ impl AnswerConfig {
         within("sentences", self.sentences as f64, 1.0, 10.0)?;
         within("injection.source_share", self.injection.source_share, 0.05, 1.0)?;
         self.agent.check()?;
+        self.judge.check()?;
         within("refusal.min_coverage", self.refusal.min_coverage, 0.0, 1.0)?;
         within("refusal.min_cosine", f64::from(self.refusal.min_cosine), -1.0, 1.0)
     }

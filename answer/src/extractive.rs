@@ -228,6 +228,7 @@ fn claim(candidate: &Candidate, passages: &[Placed], (place, rank): (usize, usiz
         text: shown,
         support: 1.0,
         findings: Vec::new(),
+        judged: None,
         rank: Some(rank),
     }
 }

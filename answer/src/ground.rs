@@ -40,6 +40,8 @@ pub(crate) struct Claim {
     pub(crate) support: f64,
     /// What they do not hold.
     pub(crate) findings: Vec<Finding>,
+    /// How well a judge found it supported, 0–1, where one was asked.
+    pub(crate) judged: Option<f64>,
     /// Of a quoted sentence its place by how well it fits the question, from 1.
     pub(crate) rank: Option<usize>,
 }
@@ -69,6 +71,7 @@ impl Claim {
             decision,
             support: rounded(self.support),
             findings: self.findings.clone(),
+            judged: self.judged,
             citations,
             rank: self.rank,
         }
@@ -179,7 +182,8 @@ impl<'a> Grounds<'a> {
             warnings.push(Warning { code: "unsupported_claim", message });
         }
         let Support { score, findings, .. } = support;
-        let claim = Claim { before, text: text.to_owned(), citations, support: score, findings, rank: None };
+        let text = text.to_owned();
+        let claim = Claim { before, text, citations, support: score, findings, judged: None, rank: None };
         Ok(Checked { claim: Some(claim), decision, warnings })
     }
 

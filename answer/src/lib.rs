@@ -22,6 +22,7 @@ mod conflict;
 mod extractive;
 mod generate;
 mod ground;
+mod judge;
 mod markdown;
 mod opposites;
 mod reading;
@@ -42,6 +43,7 @@ pub use conflict::{Conflict, Side};
 pub use conversation::{Asker, ConversationStore, Exchange, KeptAnswer, KeptTurn, MAX_HISTORY, Recalled};
 pub use error::{AnswerError, ErrorKind, Result};
 pub use ground::support::{Evidence, Finding, Support, SupportChecker};
+pub use judge::{Judge, JudgeConfig};
 pub use pipeline::Answerer;
 pub use reply::{
     Answer, AnswerEvent, AnswerRequest, CheckedClaim, Citation, Decision, Details, EXTRACTIVE,
@@ -49,4 +51,4 @@ pub use reply::{
 };
 pub use structured::{Field, Structured};
 pub use suspicion::{Suspicion, suspicions};
-pub use tool::{AllowedTools, Calculator, MAX_BATCH, Tool, ToolInfo, Toolbox};
+pub use tool::{AllowedTools, Calculator, MAX_BATCH, Tool, ToolInfo, ToolSource, Toolbox};

@@ -12,6 +12,7 @@ use crate::conflict::Conflict;
 use crate::conversation::Exchange;
 use crate::error::AnswerError;
 use crate::ground::support::Finding;
+use crate::judge::Judge;
 use crate::structured::Structured;
 use crate::suspicion::{Suspicion, suspicions};
 
@@ -129,6 +130,9 @@ pub struct CheckedClaim {
     pub support: f64,
     /// What in it those passages do not hold: with any, it is not kept.
     pub findings: Vec<Finding>,
+    /// How well the judge found those passages to support it, 0–1; absent where none was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<f64>,
     /// Numbers of the passages it is kept for.
     pub citations: Vec<usize>,
     /// Of a quoted sentence its place by how well it fits the question, from 1; `None` for a generated one.
@@ -238,6 +242,9 @@ pub struct Details {
     /// The agent's run, where it had to wait for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Uuid>,
+    /// Who judged the sentences, where a judge was asked and replied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judge>,
     /// The prompt, where it is not that of plain answers.
     #[serde(skip)]
     pub(crate) prompt: Option<PromptVersion>,

@@ -28,7 +28,7 @@ use crate::reply::{
 use crate::strength::Strength;
 use crate::structured::{NEEDS_MODEL, UNFIT, UserForm};
 
-pub(crate) use written::{asked, room, says_no_answer};
+pub(crate) use written::{asked, says_no_answer};
 
 /// Where events go. A reader that went away is no failure: the run is dropped with the stream.
 pub(crate) struct Events(pub(crate) mpsc::Sender<AnswerEvent>);

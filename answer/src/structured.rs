@@ -9,7 +9,6 @@ use std::time::Duration;
 use wellspring_models::prompt::{fence, fill, visible};
 use wellspring_models::structured::{grown, sum};
 use wellspring_models::{ChatEvent, ChatModel, ChatRequest, FinishReason, Message, Role};
-use wellspring_retrieve::Passage;
 
 use crate::error::Result;
 use crate::extractive::Placed;
@@ -17,7 +16,7 @@ use crate::generate::Generation;
 use crate::ground::{Checked, Claim, Grounds};
 use crate::prompt;
 use crate::reply::{AnswerEvent, Citation, Decision, Details, PromptVersion};
-use crate::run::{Checking, Run, Written, room};
+use crate::run::{Checking, Run, Written};
 
 pub(crate) use form::UserForm;
 use form::{Entry, leaves, says};
@@ -116,15 +115,7 @@ impl Run {
         form: &UserForm,
     ) -> Result<Written> {
         let config = Arc::clone(&self.answerer.config);
-        let passages: Vec<(usize, &Passage)> =
-            usable.iter().map(|(place, passage)| (*place, passage)).collect();
-        let fitting = prompt::fitting(
-            &passages,
-            config.prompt_tokens.min(room(model.as_ref(), &config)),
-            config.injection.source_share,
-        );
-        let shown: Vec<(usize, &Passage)> =
-            passages.iter().copied().filter(|(place, _)| fitting.contains(place)).collect();
+        let shown = self.packed(model.as_ref(), usable).await;
         let fence = fence()?;
         let quoted: Vec<String> =
             shown.iter().map(|(place, passage)| prompt::quote(place + 1, passage, &fence)).collect();
@@ -144,17 +135,21 @@ impl Run {
         let mut generation = Generation::start(model.as_ref(), &request, true, budget).await?;
         let mut text = String::new();
         let mut drafts: Vec<Draft> = Vec::new();
-        let finish = loop {
+        let mut finish = loop {
             match generation.next().await? {
                 ChatEvent::Token(token) => {
                     text.push_str(&token);
-                    if token.contains('}') {
+                    // Nothing is shown before the judge has seen it.
+                    if token.contains('}') && !self.is_judged() {
                         self.partial(&grounds, form, &text, &mut drafts).await?;
                     }
                 }
                 ChatEvent::Call(_) => {}
                 ChatEvent::Done { finish, usage, served_by } => {
-                    (self.model, self.usage) = (Some(served_by), usage);
+                    // An agent has used some before.
+                    let before = self.usage.take();
+                    self.usage = if before.is_some() { sum(before, usage) } else { usage };
+                    self.model = Some(served_by);
                     break finish;
                 }
             }
@@ -165,8 +160,8 @@ impl Run {
         if finish == FinishReason::Length {
             read = Err(vec!["the reply was cut off: write shorter statements".to_owned()]);
         }
-        let reply = match read {
-            Ok(reply) => reply,
+        let read = match read {
+            Ok(reply) => Ok(reply),
             Err(errors) => {
                 let again = form.shape.ask_again(request, &text, &errors);
                 let second = tokio::time::timeout(budget, model.complete(&again)).await.map_err(|_| {
@@ -175,28 +170,33 @@ impl Run {
                 })??;
                 self.usage = sum(self.usage, second.usage);
                 self.model = Some(second.served_by.clone());
+                finish = second.finish;
                 drafts.clear();
-                match form.shape.read(&second.text, rules) {
-                    Ok(reply) => reply,
-                    Err(errors) => {
-                        tracing::warn!(
-                            model = model.name(),
-                            errors = errors.len(),
-                            "a reply does not fit its schema, asked twice"
-                        );
-                        return Ok(Written::Unfit);
-                    }
-                }
+                form.shape.read(&second.text, rules)
             }
         };
         if let Some(usage) = self.usage {
             self.events.send(AnswerEvent::Usage(usage)).await;
         }
+        self.ended(finish).await;
+        let reply = match read {
+            Ok(reply) => reply,
+            Err(errors) => {
+                let (model, errors) = (model.name(), errors.len());
+                tracing::warn!(model, errors, "a reply does not fit its schema, asked twice");
+                return Ok(Written::Unfit);
+            }
+        };
         let (value, entries) = form.parts(reply);
         for entry in entries.into_iter().skip(drafts.len()) {
             let checked = grounds.check(&entry.marked()).await?;
             drafts.push(Draft { entry, checked });
         }
+        let (entries, checked): (Vec<Entry>, Vec<Checked>) =
+            drafts.into_iter().map(|draft| (draft.entry, draft.checked)).unzip();
+        let checked = self.judged(&shown, checked).await;
+        let drafts: Vec<Draft> =
+            entries.into_iter().zip(checked).map(|(entry, checked)| Draft { entry, checked }).collect();
         let object = assemble(form, value, &drafts);
         let said: Vec<&String> = object.fields.iter().filter_map(|field| field.claim.as_ref()).collect();
         for draft in drafts {

@@ -1,6 +1,7 @@
 //! Tools that a model or a person may call: what one is, and the box that checks every call before it is made.
 
 mod calculator;
+mod learned;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,10 @@ use wellspring_models::structured::Shape;
 
 use crate::error::{AnswerError, ErrorKind, Result};
 
+use learned::Learned;
+
 pub use calculator::Calculator;
+pub use learned::ToolSource;
 
 /// Bytes of a call's arguments.
 const MAX_ARGUMENTS: usize = 64 << 10;
@@ -65,13 +69,36 @@ impl AllowedTools {
     }
 }
 
-/// The registered tools.
+/// A tool whose schema was read.
+struct Known {
+    tool: Arc<dyn Tool>,
+    shape: Shape,
+}
+
+/// The tool by its name; `Invalid` for a name that providers do not take or that an agent's own tools have, and a schema that
+/// is none.
+fn known(tool: Arc<dyn Tool>) -> Result<(String, Known)> {
+    let ToolSpec { name, description, parameters } = tool.info().spec.clone();
+    let invalid = |why: &str| AnswerError::new(ErrorKind::Invalid, format!("the tool {name:?} {why}"));
+    if crate::agent::OWN_TOOLS.contains(&name.as_str()) {
+        return Err(invalid("has the name of one that every agent has; choose another"));
+    }
+    let shape = Shape::new(&name, &description, parameters)
+        .map_err(|error| invalid(&format!("is wrong: {error}")))?;
+    Ok((name, Known { tool, shape }))
+}
+
+/// The registered tools: those that are configured, and those that sources tell of. Where both have a name, the configured
+/// one is meant.
 #[derive(Default)]
-pub struct Toolbox(BTreeMap<String, (Arc<dyn Tool>, Shape)>);
+pub struct Toolbox {
+    fixed: BTreeMap<String, Arc<Known>>,
+    learned: Vec<Learned>,
+}
 
 impl std::fmt::Debug for Toolbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.all().keys()).finish()
     }
 }
 
@@ -79,44 +106,61 @@ impl Toolbox {
     /// `Invalid` for two tools of one name, a name that providers do not take or that an agent's own tools have, and a
     /// schema that is none.
     pub fn new(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Result<Self> {
-        let mut known = BTreeMap::new();
+        let mut fixed = BTreeMap::new();
         for tool in tools {
-            let ToolSpec { name, description, parameters } = tool.info().spec.clone();
-            let invalid =
-                |why: &str| AnswerError::new(ErrorKind::Invalid, format!("the tool {name:?} {why}"));
-            if crate::agent::OWN_TOOLS.contains(&name.as_str()) {
-                return Err(invalid("has the name of one that every agent has; choose another"));
-            }
-            let shape = Shape::new(&name, &description, parameters)
-                .map_err(|error| invalid(&format!("is wrong: {error}")))?;
-            if known.insert(name.clone(), (tool, shape)).is_some() {
+            let (name, tool) = known(tool)?;
+            if fixed.insert(name.clone(), Arc::new(tool)).is_some() {
                 return Err(AnswerError::new(ErrorKind::Invalid, format!("there are two tools {name:?}")));
             }
         }
-        Ok(Self(known))
+        Ok(Self { fixed, learned: Vec::new() })
+    }
+
+    /// The same with tools that these sources tell of; none is asked yet.
+    #[must_use]
+    pub fn with_sources(mut self, sources: impl IntoIterator<Item = Arc<dyn ToolSource>>) -> Self {
+        self.learned.extend(sources.into_iter().map(Learned::new));
+        self
+    }
+
+    /// Asks the sources for their tools where the last list is old: each within its own time, all at once. To be called before
+    /// tools are listed or called.
+    pub async fn refresh(&self) {
+        futures::future::join_all(self.learned.iter().map(Learned::refresh)).await;
     }
 
     /// Those a caller may use, by name.
-    pub fn list(&self, allowed: &AllowedTools) -> Vec<&ToolInfo> {
-        let permitted = self.0.values().map(|(tool, _)| tool.info());
-        permitted.filter(|info| allowed.permits(&info.spec.name)).collect()
+    pub fn list(&self, allowed: &AllowedTools) -> Vec<ToolInfo> {
+        let all = self.all().into_values().map(|known| known.tool.info().clone());
+        all.filter(|info| allowed.permits(&info.spec.name)).collect()
     }
 
     /// What is known of one; `NotFound` for one that is not there or not for this caller, which look the same.
-    pub fn info(&self, allowed: &AllowedTools, name: &str) -> Result<&ToolInfo> {
-        Ok(self.find(allowed, name)?.0.info())
+    pub fn info(&self, allowed: &AllowedTools, name: &str) -> Result<ToolInfo> {
+        Ok(self.find(allowed, name)?.tool.info().clone())
+    }
+
+    fn all(&self) -> BTreeMap<String, Arc<Known>> {
+        let mut all = BTreeMap::new();
+        for learned in &self.learned {
+            for (name, tool) in learned.tools().iter() {
+                all.entry(name.clone()).or_insert_with(|| Arc::clone(tool));
+            }
+        }
+        all.extend(self.fixed.iter().map(|(name, tool)| (name.clone(), Arc::clone(tool))));
+        all
     }
 
     /// Checks a call without making it: `NotFound` as above, `Invalid` with what is wrong about the arguments.
     pub fn check(&self, allowed: &AllowedTools, name: &str, arguments: &Value) -> Result<()> {
-        let (_, shape) = self.find(allowed, name)?;
+        let known = self.find(allowed, name)?;
         let wrong = |why: String| {
             Err(AnswerError::new(ErrorKind::Invalid, format!("the arguments of {name} are wrong: {why}")))
         };
         if arguments.to_string().len() > MAX_ARGUMENTS {
             return wrong(format!("they are longer than {MAX_ARGUMENTS} bytes"));
         }
-        match shape.errors(arguments) {
+        match known.shape.errors(arguments) {
             errors if errors.is_empty() => Ok(()),
             errors => wrong(errors.join("; ")),
         }
@@ -125,9 +169,9 @@ impl Toolbox {
     /// Checks and makes a call, within the tool's time: `Timeout` after that.
     pub async fn call(&self, allowed: &AllowedTools, name: &str, arguments: Value) -> Result<Value> {
         self.check(allowed, name, &arguments)?;
-        let (tool, _) = self.find(allowed, name)?;
-        let limit = tool.info().timeout;
-        match timeout(limit, tool.call(arguments)).await {
+        let known = self.find(allowed, name)?;
+        let limit = known.tool.info().timeout;
+        match timeout(limit, known.tool.call(arguments)).await {
             Ok(result) => result,
             Err(_) => {
                 let message = format!("the tool {name} did not answer within {} ms", limit.as_millis());
@@ -136,8 +180,9 @@ impl Toolbox {
         }
     }
 
-    fn find(&self, allowed: &AllowedTools, name: &str) -> Result<&(Arc<dyn Tool>, Shape)> {
-        let known = self.0.get(name).filter(|_| allowed.permits(name));
+    fn find(&self, allowed: &AllowedTools, name: &str) -> Result<Arc<Known>> {
+        let learned = || self.learned.iter().find_map(|learned| learned.tools().get(name).cloned());
+        let known = self.fixed.get(name).cloned().or_else(learned).filter(|_| allowed.permits(name));
         known.ok_or_else(|| AnswerError::new(ErrorKind::NotFound, format!("there is no tool {name:?}")))
     }
 }

@@ -1,13 +1,17 @@
-//! Tools as an operator registers them: the calculator, and HTTP endpoints with a JSON schema.
+//! Tools as an operator registers them: the calculator, HTTP endpoints with a JSON schema, and MCP servers.
 
+mod endpoint;
 mod http;
+mod mcp;
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use wellspring_answer::{Calculator, Tool, Toolbox};
+use wellspring_answer::{Calculator, Tool, ToolSource, Toolbox};
 
 use http::{HttpTool, HttpToolConfig};
+use mcp::{McpServer, McpServerConfig};
 
 /// The section `tools`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,11 +21,26 @@ pub(crate) struct ToolsConfig {
     pub(crate) calculator: bool,
     /// HTTP endpoints.
     pub(crate) http: Vec<HttpToolConfig>,
+    /// MCP servers, whose tools are listed when somebody wants them.
+    pub(crate) mcp: Vec<McpServerConfig>,
+}
+
+/// What acts elsewhere asks a person, unless the operator says that it only looks.
+fn needs_approval() -> bool {
+    true
+}
+
+fn timeout_ms() -> u64 {
+    10_000
+}
+
+fn max_bytes() -> usize {
+    1 << 20
 }
 
 impl Default for ToolsConfig {
     fn default() -> Self {
-        Self { calculator: true, http: Vec::new() }
+        Self { calculator: true, http: Vec::new(), mcp: Vec::new() }
     }
 }
 
@@ -32,5 +51,12 @@ pub(crate) fn toolbox(config: &ToolsConfig) -> anyhow::Result<Toolbox> {
     for tool in &config.http {
         tools.push(Arc::new(HttpTool::new(tool)?));
     }
-    Ok(Toolbox::new(tools)?)
+    let mut servers: Vec<Arc<dyn ToolSource>> = Vec::new();
+    for (place, server) in config.mcp.iter().enumerate() {
+        if config.mcp[..place].iter().any(|other| other.name == server.name) {
+            bail!("there are two MCP servers {:?}", server.name);
+        }
+        servers.push(Arc::new(McpServer::new(server)?));
+    }
+    Ok(Toolbox::new(tools)?.with_sources(servers))
 }

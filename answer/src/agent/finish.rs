@@ -1,8 +1,9 @@
 //! What an agent wrote becomes an answer: every sentence is checked against what was found, as in any answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use wellspring_models::{ChatReply, FinishReason, Usage};
+use wellspring_models::{ChatModel, ChatReply, FinishReason, Usage};
 use wellspring_retrieve::Passage;
 
 use super::version;
@@ -11,7 +12,8 @@ use crate::error::Result;
 use crate::ground::support::Finding;
 use crate::ground::{Checked, Grounds};
 use crate::reply::{Answer, AnswerEvent, Decision, NumberedPassage, Warning};
-use crate::run::{Run, says_no_answer};
+use crate::run::{Run, Written, says_no_answer};
+use crate::structured::{UNFIT, UserForm};
 
 impl Run {
     /// The answer or refusal made of an agent's last words. `computed` are numbers that its tools gave.
@@ -51,19 +53,49 @@ impl Run {
         let usable = self.usable(&passages).await;
         let shown: Vec<(usize, &Passage)> = usable.iter().map(|(at, passage)| (*at, passage)).collect();
         self.complete = reply.finish == FinishReason::Stop;
-        let (checking, time) = (self.checking().await, std::sync::Arc::clone(&self.budget));
+        let (checking, time) = (self.checking().await, Arc::clone(&self.budget));
         let grounds = self.grounds(checking, &time, &shown).await?;
         let mut claims = Claims::default();
         let mut sentences = claims.push(text);
         sentences.extend(claims.finish(self.complete));
+        let mut checked = Vec::new();
         for sentence in sentences {
-            self.take_computed(&grounds, &sentence, computed).await?;
+            checked.extend(self.check_computed(&grounds, &sentence, computed).await?);
+        }
+        for checked in self.judged(&shown, checked).await {
+            self.take_decided(checked).await;
         }
         if self.claims.is_empty() {
             let reason = "no sentence of the answer was supported by the passages".to_owned();
             return self.refuse(start, passages, reason).await;
         }
         self.finish(start, passages).await
+    }
+
+    /// The answer or refusal in a schema of the asker's own, made of what an agent found.
+    pub(super) async fn fill_in_from(
+        &mut self,
+        start: Instant,
+        model: Arc<dyn ChatModel>,
+        (passages, question): (Vec<Passage>, &str),
+        form: &UserForm,
+        usage: Usage,
+    ) -> Result<Answer> {
+        self.usage = Some(usage);
+        self.announce(&passages).await;
+        if passages.is_empty() {
+            return self.refuse(start, passages, "the agent found nothing".to_owned()).await;
+        }
+        let usable = self.usable(&passages).await;
+        let checking = self.checking().await;
+        match self.fill_in(model, question, &usable, checking, form).await? {
+            Written::Text if !self.claims.is_empty() => self.finish(start, passages).await,
+            Written::Unfit => self.refuse(start, passages, UNFIT.to_owned()).await,
+            Written::Text | Written::NoAnswer => {
+                let reason = "no sentence of the answer was supported by the passages".to_owned();
+                self.refuse(start, passages, reason).await
+            }
+        }
     }
 
     /// Tells what was found, and what of it looks doubtful.
@@ -77,14 +109,14 @@ impl Run {
     }
 
     /// As any sentence; one that only lacks numbers which a tool gave is checked without them, and the reader is told.
-    async fn take_computed(
-        &mut self,
+    async fn check_computed(
+        &self,
         grounds: &Grounds<'_>,
         sentence: &str,
         computed: &[String],
-    ) -> Result<()> {
+    ) -> Result<Option<Checked>> {
         if says_no_answer(sentence) {
-            return Ok(());
+            return Ok(None);
         }
         let first = grounds.check(sentence).await?;
         let lacks = first.claim.as_ref().map(|claim| claim.findings.clone()).unwrap_or_default();
@@ -93,8 +125,7 @@ impl Run {
             _ => false,
         };
         if first.decision == Decision::Kept || lacks.is_empty() || !lacks.iter().all(given) {
-            self.take_decided(first).await;
-            return Ok(());
+            return Ok(Some(first));
         }
         let mut without = sentence.to_owned();
         for finding in &lacks {
@@ -103,20 +134,18 @@ impl Run {
             }
         }
         let second = grounds.check(&without).await?;
-        let (Checked { decision: Decision::Kept, claim: Some(mut kept), .. }, Some(whole)) =
+        let (Checked { decision: Decision::Kept, claim: Some(mut kept), mut warnings }, Some(whole)) =
             (second, &first.claim)
         else {
-            self.take_decided(first).await;
-            return Ok(());
+            return Ok(Some(first));
         };
         kept.text = whole.text.clone();
         for citation in &mut kept.citations {
             citation.claim = kept.text.clone();
         }
         let message = format!("a number was computed by a tool, not found in the documents: {}", kept.text);
-        self.warn(Warning { code: "computed", message }).await;
-        self.take(kept).await;
-        Ok(())
+        warnings.push(Warning { code: "computed", message });
+        Ok(Some(Checked { claim: Some(kept), decision: Decision::Kept, warnings }))
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use wellspring_models::ToolSpec;
 use wellspring_models::structured::Shape;
 use wellspring_retrieve::{
-    ChunkId, CollectionScope, Context, ErrorKind as RetrieveKind, Passage, Retriever, SearchRequest,
+    ChunkId, CollectionScope, Context, Degraded, ErrorKind as RetrieveKind, Passage, Retriever,
+    SearchRequest, SearchResponse,
 };
 
 use super::state::{Outcome, State};
@@ -78,6 +79,16 @@ pub(super) struct Looked {
     /// A passage among them looks as if it were written to steer a model.
     pub(super) doubtful: bool,
     pub(super) told: String,
+    /// What did not work in a search.
+    pub(super) degraded: Vec<Degraded>,
+}
+
+impl Looked {
+    /// Nothing, and why.
+    fn failed(why: String) -> Self {
+        let outcome = Outcome::Text { content: why.clone(), is_error: true };
+        Self { outcome, numbers: Vec::new(), doubtful: false, told: why, degraded: Vec::new() }
+    }
 }
 
 impl Found {
@@ -126,7 +137,7 @@ impl Found {
             account: state.request.account.clone(),
             ..SearchRequest::new(query)
         };
-        let hits = retriever.search(scope, search).await?.hits;
+        let SearchResponse { hits, degraded, .. } = retriever.search(scope, search).await?;
         let (mut numbers, mut withheld, mut full, mut doubtful) = (Vec::new(), 0, false, false);
         for hit in hits {
             if let Some(place) = self.0.iter().position(|known| known.chunk_id == hit.chunk_id) {
@@ -154,6 +165,9 @@ impl Found {
         if withheld > 0 {
             told.push_str(&format!(", {withheld} withheld as suspicious"));
         }
+        for part in &degraded {
+            told.push_str(&format!(", without {}", part.leg));
+        }
         let mut note = String::new();
         if numbers.is_empty() {
             note.push_str("Nothing was found. Try other words.");
@@ -162,7 +176,8 @@ impl Found {
             told.push_str(", no room for more");
             note.push_str(" No further passages can be added: answer from those you have.");
         }
-        Ok(Looked { outcome: Outcome::Passages { numbers: numbers.clone(), note }, numbers, doubtful, told })
+        let outcome = Outcome::Passages { numbers: numbers.clone(), note };
+        Ok(Looked { outcome, numbers, doubtful, told, degraded })
     }
 
     /// Reads more around a passage.
@@ -175,13 +190,11 @@ impl Found {
         let n = arguments["passage"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
         if n == 0 || n > self.0.len() {
             let content = format!("there is no passage [{n}]; search first");
-            let outcome = Outcome::Text { content: content.clone(), is_error: true };
-            return Ok(Looked { outcome, numbers: Vec::new(), doubtful: false, told: content });
+            return Ok(Looked::failed(content));
         }
         if !self.widen(retriever, scope, n).await? {
             let content = format!("passage [{n}] was changed or deleted meanwhile");
-            let outcome = Outcome::Text { content: content.clone(), is_error: true };
-            return Ok(Looked { outcome, numbers: Vec::new(), doubtful: false, told: content });
+            return Ok(Looked::failed(content));
         }
         let doubtful = NumberedPassage::new(0, self.0[n - 1].clone()).is_doubtful();
         let bytes = self.0[n - 1].reading().0.len();
@@ -190,6 +203,7 @@ impl Found {
             numbers: vec![n],
             doubtful,
             told: format!("{bytes} bytes around [{n}]"),
+            degraded: Vec::new(),
         })
     }
 

@@ -5,19 +5,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use wellspring_models::prompt::{as_data, fence, fill};
-use wellspring_models::{
-    ChatModel, ChatReply, ChatRequest, Message, Role, ToolCall, ToolChoice, ToolResult, ToolSpec, ToolTurn,
-};
+use wellspring_models::prompt::as_data;
+use wellspring_models::{ChatModel, ChatReply, ToolCall};
 
 use super::look::{FETCH, Found, Looked, SEARCH, specs, wrong};
 use super::state::{Outcome, State, Turn};
-use super::{Agent, AgentConfig, Approval, End, KeptRun, Paused, RunStage, SYSTEM, Step, StepKind};
+use super::telling::{cut, numbers};
+use super::{Agent, AgentConfig, Approval, End, KeptRun, Paused, RunStage, Step, StepKind};
 use crate::conversation::Asker;
 use crate::error::{AnswerError, ErrorKind, Result};
-use crate::prompt;
 use crate::reply::{Answer, AnswerEvent};
 use crate::run::Run;
+use crate::structured::UserForm;
 use crate::suspicion::{Suspicion, suspicions};
 use crate::tool::AllowedTools;
 
@@ -62,7 +61,7 @@ impl Going {
         end
     }
 
-    fn config(&self) -> AgentConfig {
+    pub(super) fn config(&self) -> AgentConfig {
         self.agent.answerer.config.agent
     }
 
@@ -72,6 +71,8 @@ impl Going {
             let message = "an agent needs a chat model, and none is configured: set `answer.model` or `models.routes.answer`";
             return Err(AnswerError::new(ErrorKind::Invalid, message));
         };
+        // What is wrong with it is said before anything is spent.
+        let form = self.state.request.schema.clone().map(UserForm::new).transpose()?;
         if self.kept.is_none() {
             let request = self.state.request.clone();
             self.state.standalone = self.run.understand(&request).await;
@@ -80,6 +81,7 @@ impl Going {
         let left = config.deadline_ms.saturating_sub(self.state.spent_ms);
         let limit = Duration::from_millis(left);
         let spent_before = self.state.spent_ms;
+        self.agent.toolbox.refresh().await;
         let retriever = Arc::clone(&self.agent.answerer.retriever);
         let mut found = Found::again(&retriever, &self.run.scope, &mut self.state).await?;
         loop {
@@ -105,65 +107,15 @@ impl Going {
             let (reply, must_answer) = asked?;
             self.state.spent_ms = spent_before + millis(start);
             if reply.calls.is_empty() || must_answer {
-                let answer = self.answer(start, reply, found).await?;
+                let answer = match &form {
+                    Some(form) => self.answer_in(start, model, form, found).await?,
+                    None => self.answer(start, reply, found).await?,
+                };
                 return Ok(End::Answered(Box::new(answer)));
             }
             let calls = reply.calls.into_iter().map(|call| (call, None)).collect();
             self.state.turns.push(Turn { text: reply.text, calls });
         }
-    }
-
-    /// Asks the model; whether it had to answer this time.
-    async fn ask(&mut self, model: &dyn ChatModel, found: &Found) -> Result<(ChatReply, bool)> {
-        let (config, settings) = (self.config(), Arc::clone(&self.agent.answerer.config));
-        let used = self.state.usage.input_tokens + self.state.usage.output_tokens;
-        if used >= config.tokens {
-            let message = format!(
-                "the agent used {used} tokens, and {} is the limit (`answer.agent.tokens`)",
-                config.tokens
-            );
-            return Err(AnswerError::new(ErrorKind::RateLimited, message));
-        }
-        let last = self.state.turns.len() + 1 >= config.turns;
-        let short = used + 2 * u64::from(settings.max_tokens) >= config.tokens;
-        let fence = fence()?;
-        let system = fill(SYSTEM, &[("fence", &fence)]).trim_end().to_owned();
-        let question = format!("Question: {}", self.state.question());
-        let request = ChatRequest {
-            messages: vec![
-                Message { role: Role::System, content: system },
-                Message { role: Role::User, content: question },
-            ],
-            tools: self.offered(),
-            tool_choice: if last || short { ToolChoice::None } else { ToolChoice::Auto },
-            turns: self.state.turns.iter().map(|turn| told(turn, found, &fence)).collect(),
-            output: None,
-            max_tokens: settings.max_tokens,
-            temperature: settings.temperature,
-            seed: settings.seed,
-            stop: Vec::new(),
-        };
-        let reply = model.complete(&request).await?;
-        let usage = &mut self.state.usage;
-        match reply.usage {
-            Some(counted) => {
-                usage.input_tokens += counted.input_tokens;
-                usage.output_tokens += counted.output_tokens;
-            }
-            // A provider that does not count must not make the run endless.
-            None => {
-                usage.input_tokens += estimate(&request) as u64;
-                usage.output_tokens += prompt::estimate(&reply.text) as u64 + 50 * reply.calls.len() as u64;
-            }
-        }
-        Ok((reply, last || short))
-    }
-
-    /// The tools of this run, as the model is told of them.
-    fn offered(&self) -> Vec<ToolSpec> {
-        let registered = self.agent.toolbox.list(&self.allowed).into_iter();
-        let usable = registered.filter(|info| self.may_wait || !info.needs_approval);
-        specs().into_iter().chain(usable.map(|info| info.spec.clone())).collect()
     }
 
     /// Makes the calls of the last turn that were not made yet, in order, up to one that must wait.
@@ -283,7 +235,7 @@ impl Going {
             found.fetch(&retriever, &self.run.scope, arguments).await
         };
         let kind = if searches { StepKind::Search } else { StepKind::Fetch };
-        let Looked { outcome, numbers, doubtful, told } = match looked {
+        let Looked { outcome, numbers, doubtful, told, degraded } = match looked {
             Ok(looked) => looked,
             // What the model asked wrongly, it can ask rightly.
             Err(error) if error.kind() == ErrorKind::Invalid => {
@@ -292,6 +244,11 @@ impl Going {
             Err(error) => return Err(error),
         };
         self.state.tainted |= doubtful;
+        for part in degraded {
+            if !self.run.degraded.contains(&part) {
+                self.run.degraded.push(part);
+            }
+        }
         if call.name == FETCH && !numbers.is_empty() {
             self.state.wide.extend(&numbers);
         }
@@ -361,62 +318,32 @@ impl Going {
 
     /// The answer, checked like any other.
     async fn answer(&mut self, start: Instant, reply: ChatReply, found: Found) -> Result<Answer> {
-        self.run.details.steps = self.state.steps.clone();
-        self.run.details.run = self.kept.as_ref().map(|kept| kept.id);
-        self.run.details.standalone = self.state.standalone.clone();
+        self.tell_of_it();
         let question = self.state.question().to_owned();
         self.run.answer_from(start, (found.0, &question), reply, self.state.usage, &self.state.computed).await
     }
-}
 
-/// A turn as the model reads it again.
-fn told(turn: &Turn, found: &Found, fence: &str) -> ToolTurn {
-    let result = |outcome: &Option<Outcome>| match outcome {
-        Some(Outcome::Passages { numbers, note }) => {
-            let quoted = numbers.iter().filter_map(|&n| Some(prompt::quote(n, found.0.get(n - 1)?, fence)));
-            let quoted: Vec<String> =
-                quoted.chain((!note.is_empty()).then(|| note.trim().to_owned())).collect();
-            ToolResult { content: quoted.join("\n\n"), is_error: false }
-        }
-        Some(Outcome::Text { content, is_error }) => {
-            ToolResult { content: content.clone(), is_error: *is_error }
-        }
-        None => ToolResult { content: "this call was not made".to_owned(), is_error: true },
-    };
-    let calls = turn.calls.iter().map(|(call, outcome)| (call.clone(), result(outcome))).collect();
-    ToolTurn { text: turn.text.clone(), calls }
-}
-
-/// Tokens of a prompt, from above.
-fn estimate(request: &ChatRequest) -> usize {
-    let messages: usize = request.messages.iter().map(|message| prompt::estimate(&message.content)).sum();
-    let turns = request.turns.iter().flat_map(|turn| &turn.calls);
-    messages
-        + turns
-            .map(|(call, result)| {
-                prompt::estimate(&call.arguments_text()) + prompt::estimate(&result.content)
-            })
-            .sum::<usize>()
-}
-
-/// Every number and numeric text in a tool's result.
-fn numbers(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Number(number) => found.push(number.to_string()),
-        Value::String(text) if text.parse::<f64>().is_ok() => found.push(text.clone()),
-        Value::Array(items) => items.iter().for_each(|item| numbers(item, found)),
-        Value::Object(members) => members.values().for_each(|member| numbers(member, found)),
-        _ => {}
+    /// The answer in a schema of the asker's own, filled in from all that was found: what the agent would have said in
+    /// plain words is left aside.
+    async fn answer_in(
+        &mut self,
+        start: Instant,
+        model: Arc<dyn ChatModel>,
+        form: &UserForm,
+        found: Found,
+    ) -> Result<Answer> {
+        self.tell_of_it();
+        let question = self.state.question().to_owned();
+        self.run.fill_in_from(start, model, (found.0, &question), form, self.state.usage).await
     }
-}
 
-/// At most so many bytes, cut at a character and marked.
-fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
+    /// How it went, for the answer.
+    fn tell_of_it(&mut self) {
+        let details = &mut self.run.details;
+        details.steps = self.state.steps.clone();
+        details.run = self.kept.as_ref().map(|kept| kept.id);
+        details.standalone = self.state.standalone.clone();
     }
-    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    format!("{}…", &text[..end])
 }
 
 fn millis(start: Instant) -> u64 {

@@ -45,8 +45,9 @@ impl Run {
         self.timings.add("recheck", stage);
         self.claims = claims;
         if !warnings.is_empty() || passages.len() < found {
-            // A sentence that was left out may still tell of what is gone.
+            // A sentence that was left out may still tell of what is gone, and so may what an agent asked for after reading it.
             self.dropped.clear();
+            self.details.steps.clear();
             self.forget_texts();
         }
         let there = |n: usize| passages.iter().any(|passage| passage.n == n);

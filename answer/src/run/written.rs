@@ -29,16 +29,7 @@ impl Run {
         reading: Reading,
     ) -> Result<Written> {
         let config = Arc::clone(&self.answerer.config);
-        let passages: Vec<(usize, &Passage)> =
-            usable.iter().map(|(place, passage)| (*place, passage)).collect();
-        let budget = config.prompt_tokens.min(room(model.as_ref(), &config));
-        let fitting = prompt::fitting(&passages, budget, config.injection.source_share);
-        if fitting.len() < passages.len() {
-            let message = format!("only {} of {} passages fit the prompt", fitting.len(), passages.len());
-            self.warn(Warning { code: "passages_left_out", message }).await;
-        }
-        let shown: Vec<(usize, &Passage)> =
-            passages.into_iter().filter(|(place, _)| fitting.contains(place)).collect();
+        let shown = self.packed(model.as_ref(), usable).await;
         let model = self.remembered(model, question, &shown);
         let error = match self.generate(model.as_ref(), question, &shown, checking).await {
             Ok(written) => return Ok(written),
@@ -58,6 +49,38 @@ impl Run {
         self.quote(reading, usable).await
     }
 
+    /// The passages that fit the model's prompt; the reader is told where some do not.
+    pub(crate) async fn packed<'p>(
+        &mut self,
+        model: &dyn ChatModel,
+        usable: &'p [Placed],
+    ) -> Vec<(usize, &'p Passage)> {
+        let config = Arc::clone(&self.answerer.config);
+        let passages: Vec<(usize, &Passage)> =
+            usable.iter().map(|(place, passage)| (*place, passage)).collect();
+        let budget = config.prompt_tokens.min(room(model, &config));
+        let fitting = prompt::fitting(&passages, budget, config.injection.source_share);
+        if fitting.len() < passages.len() {
+            let message = format!("only {} of {} passages fit the prompt", fitting.len(), passages.len());
+            self.warn(Warning { code: "passages_left_out", message }).await;
+        }
+        passages.into_iter().filter(|(place, _)| fitting.contains(place)).collect()
+    }
+
+    /// Notes how a generation ended; the reader is told of one that was cut short.
+    pub(crate) async fn ended(&mut self, finish: FinishReason) {
+        self.complete = finish == FinishReason::Stop;
+        if !self.complete {
+            let why = match finish {
+                FinishReason::Length => "it reached the largest number of tokens",
+                FinishReason::ContentFilter => "its provider withheld the rest",
+                _ => "its provider does not say why",
+            };
+            let message = format!("the generation was cut short: {why}");
+            self.warn(Warning { code: "truncated", message }).await;
+        }
+    }
+
     async fn generate(
         &mut self,
         model: &dyn ChatModel,
@@ -72,13 +95,15 @@ impl Run {
         let mut generation = Generation::start(model, &request, self.streamed, budget).await?;
         let grounds = self.grounds(checking, &time, passages).await?;
         let mut claims = Claims::default();
+        // What waits for the judge.
+        let mut waiting: Vec<Checked> = Vec::new();
         let mut written = String::new();
         let (finish, usage) = loop {
             match generation.next().await? {
                 ChatEvent::Token(text) => {
                     written.push_str(&text);
                     for sentence in claims.push(&text) {
-                        self.take_checked(&grounds, &sentence).await?;
+                        self.take_checked(&grounds, &sentence, &mut waiting).await?;
                     }
                 }
                 // Nothing can be called from an answer.
@@ -99,18 +124,12 @@ impl Run {
         if says_no_answer(&written) {
             return Ok(Written::NoAnswer);
         }
-        self.complete = finish == FinishReason::Stop;
-        if !self.complete {
-            let why = match finish {
-                FinishReason::Length => "it reached the largest number of tokens",
-                FinishReason::ContentFilter => "its provider withheld the rest",
-                _ => "its provider does not say why",
-            };
-            let message = format!("the generation was cut short: {why}");
-            self.warn(Warning { code: "truncated", message }).await;
-        }
+        self.ended(finish).await;
         for sentence in claims.finish(self.complete) {
-            self.take_checked(&grounds, &sentence).await?;
+            self.take_checked(&grounds, &sentence, &mut waiting).await?;
+        }
+        for checked in self.judged(passages, waiting).await {
+            self.take_decided(checked).await;
         }
         Ok(Written::Text)
     }
@@ -137,12 +156,21 @@ impl Run {
         self.degraded.push(Degraded { leg: "support".to_owned(), reason });
     }
 
-    async fn take_checked(&mut self, grounds: &Grounds<'_>, sentence: &str) -> Result<(), ModelError> {
+    /// Checks a sentence and takes it in, or keeps it waiting for the judge.
+    async fn take_checked(
+        &mut self,
+        grounds: &Grounds<'_>,
+        sentence: &str,
+        waiting: &mut Vec<Checked>,
+    ) -> Result<(), ModelError> {
         if says_no_answer(sentence) {
             return Ok(());
         }
         let checked = grounds.check(sentence).await?;
-        self.take_decided(checked).await;
+        match self.is_judged() {
+            true => waiting.push(checked),
+            false => self.take_decided(checked).await,
+        }
         Ok(())
     }
 
@@ -177,7 +205,7 @@ pub(crate) fn asked(
 }
 
 /// Tokens that the model has left for passages beside the reply and the rest of the prompt.
-pub(crate) fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
+fn room(model: &dyn ChatModel, config: &AnswerConfig) -> usize {
     const INSTRUCTIONS: usize = 600;
     model.context_tokens().saturating_sub(config.max_tokens as usize + INSTRUCTIONS)
 }

@@ -9,9 +9,11 @@
     reason = "a test that panics has said what it had to say, also outside the test functions themselves"
 )]
 
+mod agent;
 mod extractive;
 mod generated;
 mod injection;
+mod judged;
 mod squad;
 #[path = "../../../retrieve/tests/suite/support/mod.rs"]
 mod support;

@@ -56,7 +56,9 @@ pub(super) struct ToolBatch {
     )
 )]
 pub(super) async fn list(State(server): State<Shared>, Identified(sender): Identified) -> Response {
-    let tools = server.app.agent.toolbox().list(&allowed(&sender));
+    let toolbox = server.app.agent.toolbox();
+    toolbox.refresh().await;
+    let tools = toolbox.list(&allowed(&sender));
     Json(json!({ "tools": tools })).into_response()
 }
 
@@ -78,7 +80,9 @@ pub(super) async fn execute(
     Identified(sender): Identified,
     ProblemJson(ToolCall { name, arguments }): ProblemJson<ToolCall>,
 ) -> Result<Response, Problem> {
-    let result = server.app.agent.toolbox().call(&allowed(&sender), &name, arguments).await?;
+    let toolbox = server.app.agent.toolbox();
+    toolbox.refresh().await;
+    let result = toolbox.call(&allowed(&sender), &name, arguments).await?;
     Ok(Json(json!({ "name": name, "result": result })).into_response())
 }
 
@@ -103,6 +107,7 @@ pub(super) async fn batch(
     }
     let allowed = &allowed(&sender);
     let toolbox = server.app.agent.toolbox();
+    toolbox.refresh().await;
     let made = calls.into_iter().map(|ToolCall { name, arguments }| async move {
         match toolbox.call(allowed, &name, arguments).await {
             Ok(result) => json!({ "name": name, "result": result }),

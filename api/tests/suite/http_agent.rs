@@ -127,6 +127,46 @@ async fn an_agent_searches_reads_on_computes_and_answers_with_checked_citations(
 }
 
 #[tokio::test]
+async fn an_agent_fills_in_a_schema_from_what_it_found() {
+    let schema = json!({
+        "type": "object",
+        "properties": { "days": { "type": "integer" }, "boats": { "type": "integer" } },
+        "required": ["days", "boats"],
+        "additionalProperties": false,
+    });
+    let filled = json!({
+        "answer": { "days": 30, "boats": 7 },
+        "evidence": [
+            { "path": "/days", "statement": LEAVE, "passages": [1] },
+            { "path": "/boats", "statement": "The company owns 7 submarines.", "passages": [1] },
+        ],
+    });
+    let question = json!({ "question": "How much paid leave is there?", "agent": true, "schema": schema });
+    for api in APIS {
+        let provider = Provider::start().await;
+        let server = Server::start_with(&[("models.chats", &chat(api, &provider, "script"))]).await;
+        server.add_text("leave.md", LEAVE, json!({})).await;
+        provider.plays().add([
+            Play::call("search", json!({ "query": "paid leave" })),
+            Play::text("I have seen enough."),
+            Play::text(filled.to_string()),
+        ]);
+        let answer = server.post("/v1/answers", question.clone()).await.good();
+        assert_eq!(answer["structured"]["value"], json!({ "days": 30, "boats": null }), "{answer}");
+        assert_eq!(answer["answer"], format!("{LEAVE} [1]"));
+        assert_eq!(names(&answer["steps"]), [("search", "search", true)]);
+        assert_eq!(answer["prompt"]["name"], "schema");
+    }
+    // A schema that is none is refused before a model is asked.
+    let provider = Provider::start().await;
+    let server = Server::start_with(&[("models.chats", &chat(APIS[0], &provider, "script"))]).await;
+    server.add_text("leave.md", LEAVE, json!({})).await;
+    let wrong = json!({ "question": "x", "agent": true, "schema": { "type": "array" } });
+    assert_eq!(server.post("/v1/answers", wrong).await.problem(), "invalid");
+    assert!(provider.plays().seen().is_empty());
+}
+
+#[tokio::test]
 async fn an_agent_ends_within_its_limits() {
     let provider = Provider::start().await;
     let settings =

@@ -146,6 +146,16 @@ async fn an_answer_in_a_schema_keeps_only_what_is_supported() {
         let answer = server.post("/v1/answers", question.clone()).await.good();
         assert!(answer["reason"].as_str().unwrap().contains("does not fit the schema"), "{answer}");
         assert_eq!((answer["abstained"].as_bool(), answer.get("structured")), (Some(true), None));
+
+        // What it used is told all the same, before the one end.
+        provider.plays().add([Play::text("{}"), Play::text("{}")]);
+        let events = server.events(server.request(Method::POST, "/v1/answers").json(&streamed)).await;
+        let order: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(order.ends_with(&["usage", "refused"]), "{order:?}");
+        assert_eq!(
+            events[order.len() - 2].1["output_tokens"],
+            events[order.len() - 1].1["usage"]["output_tokens"]
+        );
     }
     let server = Server::start().await;
     server.add_text("leave.md", LEAVE, json!({})).await;

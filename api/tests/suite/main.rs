@@ -26,7 +26,9 @@ mod http_door;
 mod http_recut;
 mod http_search;
 mod http_talk;
+mod judge;
 mod mcp;
+mod mcp_tools;
 mod openai;
 mod page;
 #[path = "../../../models/tests/provider/mod.rs"]

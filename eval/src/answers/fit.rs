@@ -32,7 +32,7 @@ pub const MODEL: [&str; 3] = ["similarity", "alignment", "weakest"];
 /// Strength of the pull towards zero, of standardised signals.
 const RIDGE: f64 = 10.0;
 /// Share of the fitted half's answerable questions that the threshold refuses.
-pub const REFUSED: f64 = 0.05;
+pub const REFUSED: f64 = 0.02;
 /// Digits that are published.
 const DIGITS: f64 = 1e4;
 

@@ -265,6 +265,15 @@ pub(crate) struct Answer {
     steps: Option<Vec<super::Step>>,
     /// The agent's run, where it had to wait for a person.
     run: Option<String>,
+    /// Who judged the sentences, where `answer.judge` is on and the judge replied.
+    judge: Option<Judge>,
+}
+
+/// The chat model that judged an answer's sentences.
+#[derive(ToSchema)]
+pub(crate) struct Judge {
+    model: String,
+    prompt: PromptVersion,
 }
 
 /// Whether the passages answer the question.
@@ -340,6 +349,8 @@ pub(crate) struct CheckedClaim {
     support: f64,
     /// What in it those passages do not hold.
     findings: Vec<Finding>,
+    /// How well the judge found those passages to support it, 0-1; absent where none was asked.
+    judged: Option<f64>,
     /// Numbers of the passages it is kept for.
     citations: Vec<u64>,
     /// Of a quoted sentence its place by how well it fits the question, from 1; null for a generated one.
