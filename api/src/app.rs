@@ -50,6 +50,7 @@ impl App {
         };
         let mut opening = StoreConfig::new(folder, role);
         opening.sync = config.store.clone();
+        opening.postgres = config.postgres.clone();
         let store = Store::open(opening).await?;
         let registry = Arc::new(Registry::new(config.models.clone())?);
         Self::wire(config, store, registry)

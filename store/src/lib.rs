@@ -30,8 +30,9 @@ pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use blobs::LocalBlobs;
+use blobs::{LocalBlobs, PostgresBlobs};
 use catalog::Purged;
+use catalog::postgres::{PostgresCatalog, PostgresConfig};
 use catalog::sqlite::SqliteCatalog;
 use clock::{Clock, SystemClock};
 use folder::DataFolder;
@@ -46,6 +47,8 @@ pub struct StoreConfig {
     pub role: String,
     /// How indexes are kept.
     pub sync: SyncConfig,
+    /// The database that keeps catalog and blobs; the data folder where `None`.
+    pub postgres: Option<PostgresConfig>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -57,6 +60,7 @@ impl StoreConfig {
             folder: folder.into(),
             role: role.into(),
             sync: SyncConfig::default(),
+            postgres: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -94,8 +98,34 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Locks the data folder and opens everything in it. `Conflict` if another process holds it or it is of a newer
     /// format; the message names who or which.
+    ///
+    /// With a database the folder holds indexes only, and every process that uses the database has a folder of its own.
     pub async fn open(config: StoreConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock } = config;
+        match config.postgres.clone() {
+            Some(postgres) => Self::open_postgres(config, postgres).await,
+            None => Self::open_sqlite(config).await,
+        }
+    }
+
+    async fn open_postgres(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
+        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let folder = blocking(move || DataFolder::open(folder, &role)).await?;
+        let catalog = PostgresCatalog::open(&postgres, clock).await?;
+        let blobs = PostgresBlobs::of(&catalog);
+        // The folder may have served another catalog, whose keys mean other chunks.
+        let indexes = folder.indexes().join(format!("postgres-{}", catalog.identity().await?));
+        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let indexes = Indexes::open(Arc::clone(&catalog), Some(indexes), sync).await?;
+        Ok(Self {
+            catalog,
+            blobs: Arc::new(blobs),
+            indexes: Arc::new(indexes),
+            home: Home::Folder(Arc::new(folder)),
+        })
+    }
+
+    async fn open_sqlite(config: StoreConfig) -> Result<Self> {
+        let StoreConfig { folder, role, sync, clock, .. } = config;
         let (folder, blobs) = blocking(move || {
             let folder = DataFolder::open(folder, &role)?;
             let blobs = LocalBlobs::open(folder.blobs())?;

@@ -13,6 +13,7 @@ use roaring::RoaringTreemap;
 
 use self::connection::Database;
 use self::writer::Points;
+use super::rows::{processed, values};
 use super::{Accepted, Catalog, Change, IdempotencyKey, IndexEntry, IndexKind, LanguageSample, Page, Purged};
 use crate::clock::Clock;
 use crate::document::{
@@ -147,8 +148,8 @@ impl Catalog for SqliteCatalog {
         document: NewDocument,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Accepted> {
-        scoped::check_acl(document.acl.as_deref())?;
-        accept::check_key(idempotency.as_ref())?;
+        values::check_acl(document.acl.as_deref())?;
+        values::check_key(idempotency.as_ref())?;
         let (now, scope) = (self.now(), scope.clone());
         write!(self, "accept", accept::accept(now, scope, document, idempotency))
     }
@@ -165,7 +166,7 @@ impl Catalog for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>> {
-        let limit = queries::limit(limit)?;
+        let limit = values::limit(limit)?;
         let (scope, filter, cursor) = (scope.clone(), filter.cloned(), cursor.map(str::to_owned));
         read!(self, documents::list(scope, filter, cursor, limit))
     }
@@ -225,7 +226,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn store_version(&self, lease: &Lease, processed: ProcessedDocument) -> Result<Seq> {
-        store::check(&processed)?;
+        processed::check(&processed)?;
         let (now, lease) = (self.now(), lease.clone());
         write!(self, "store_version", store::store_version(now, lease, processed))?
     }
@@ -257,7 +258,7 @@ impl Catalog for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Job>> {
-        let limit = queries::limit(limit)?;
+        let limit = values::limit(limit)?;
         let (scope, cursor) = (scope.clone(), cursor.map(str::to_owned));
         read!(self, jobs::list(scope, state, cursor, limit))
     }
@@ -325,7 +326,7 @@ impl Catalog for SqliteCatalog {
         before: u32,
         after: u32,
     ) -> Result<Vec<StoredChunk>> {
-        let (scope, around) = (scope.clone(), queries::around(ordinal, before, after));
+        let (scope, around) = (scope.clone(), values::around(ordinal, before, after));
         read!(self, queries::neighbours(scope, document, version, around))
     }
 
@@ -355,7 +356,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn recorded_queries(&self, scope: &CollectionScope, limit: u32) -> Result<Vec<RecordedQuery>> {
-        let (scope, limit) = (scope.clone(), queries::limit(limit)?);
+        let (scope, limit) = (scope.clone(), values::limit(limit)?);
         read!(self, recorded::list(scope, limit))
     }
 
