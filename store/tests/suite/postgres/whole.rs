@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wellspring_store::verify::{VerifyOptions, verify};
+use wellspring_store::verify::{FindingKind, VerifyOptions, verify};
 use wellspring_store::{Store, StoreConfig};
 
 use super::{Release, Server, server};
@@ -39,7 +39,9 @@ async fn answers_are_those_of_sqlite() {
             let store = open(server, &database, &folder).await;
             assert_eq!(answers(&store, &scope).await, expected);
             while store.purge_once(100).await.unwrap().versions > 0 {}
-            let found = verify(&store, None, LOOK, None).await.unwrap();
+            // That an empty folder was filled is said once, at opening.
+            let mut found = verify(&store, None, LOOK, None).await.unwrap();
+            found.findings.retain(|finding| finding.kind != FindingKind::MendedAtOpening);
             assert!(found.is_clean(), "{found:?}");
             close(store).await;
         }
