@@ -53,7 +53,7 @@ fn shown<S: serde::Serializer>(url: &str, serializer: S) -> std::result::Result<
     // A password may hold an `@` or a `?` that somebody forgot to escape.
     let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
     let place = place.split('?').next().unwrap_or_default();
-    match user.split(':').next().unwrap_or_default() {
+    match user.split([':', '?', '/']).next().unwrap_or_default() {
         "" => serializer.serialize_str(&format!("{scheme}://{place}")),
         user => serializer.serialize_str(&format!("{scheme}://{user}@{place}")),
     }
