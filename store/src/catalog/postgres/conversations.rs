@@ -27,7 +27,7 @@ macro_rules! seen {
 }
 
 async fn find(connection: &mut PgConnection, owner: &Owner, id: Uuid) -> Result<ConversationRow> {
-    sqlx::query_as(seen!("v.id = ?3"))
+    sqlx::query_as(seen!("v.id = $3"))
         .bind(owner.tenant.as_str())
         .bind(owner.column())
         .bind(id.to_string())
@@ -108,7 +108,7 @@ async fn list(
     before: i64,
     limit: u32,
 ) -> Result<Page<Conversation>> {
-    let mut rows: Vec<ConversationRow> = sqlx::query_as(seen!("v.key < ?3 ORDER BY v.key DESC LIMIT ?4"))
+    let mut rows: Vec<ConversationRow> = sqlx::query_as(seen!("v.key < $3 ORDER BY v.key DESC LIMIT $4"))
         .bind(owner.tenant.as_str())
         .bind(owner.column())
         .bind(before)

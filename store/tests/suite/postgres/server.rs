@@ -63,6 +63,10 @@ fn cache() -> Option<PathBuf> {
         .or_else(|| named("HOME").map(|home| home.join(".cache/wellspring")))
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "the keeper outlives the tests on purpose: it ends the server after them"
+)]
 fn start(binaries: &Path, install: &str) -> Server {
     // Short: a socket's path has at most 107 bytes.
     let home = tempfile::Builder::new().prefix("wsp").tempdir().unwrap().keep();
@@ -143,7 +147,7 @@ fn give_away(folder: &Path) {
 }
 
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
+    fs_err::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
