@@ -54,8 +54,12 @@ serve: setup build ## The same set-up, then the server with its web page on 127.
 	@$(WELLSPRING) --data $(DATA) ingest fixtures/corpus
 	@$(WELLSPRING) --data $(DATA) serve
 
+.PHONY: setup-tests
+setup-tests: ## The same, and PostgreSQL 16 and 18 with pgvector, which only tests use (once)
+	@$(PYTHON) setup/setup.py --tests
+
 .PHONY: test
-test: setup ## Run all tests
+test: setup-tests ## Run all tests
 	$(CARGO) test --workspace --locked
 
 .PHONY: page-test

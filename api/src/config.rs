@@ -10,6 +10,7 @@ use wellspring_ingest::extract::Limits;
 use wellspring_ingest::{ChunkConfig, IngestConfig};
 use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
+use wellspring_store::catalog::postgres::PostgresConfig;
 use wellspring_store::sync::SyncConfig;
 
 use crate::auth::AuthConfig;
@@ -39,6 +40,9 @@ pub(crate) struct Config {
     pub(crate) fetch: FetchConfig,
     /// Indexes.
     pub(crate) store: SyncConfig,
+    /// The database that keeps catalog and blobs [default: SQLite and files in the data folder].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<PostgresConfig>,
     /// Embedders, rerankers, chat models.
     pub(crate) models: ModelsConfig,
     /// Reading documents.
@@ -201,7 +205,11 @@ const ALIKE: f64 = 0.8;
 
 /// Takes over a variable that other programs of the trade read, too, where the configuration says nothing itself.
 fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
+    if value.is_empty() {
+        return;
+    }
     let (provider, key) = match name {
+        "DATABASE_URL" => return database_url(table, value),
         "OPENAI_API_KEY" => ("openai", "api_key"),
         "OPENAI_BASE_URL" => ("openai", "base_url"),
         "ANTHROPIC_API_KEY" => ("anthropic", "api_key"),
@@ -209,9 +217,6 @@ fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
         "JINA_API_KEY" => ("jina", "api_key"),
         _ => return,
     };
-    if value.is_empty() {
-        return;
-    }
     let mut place = Some(table);
     for section in ["models", "providers", provider] {
         // What is no table is refused when the whole is checked.
@@ -221,6 +226,17 @@ fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
     }
     if let Some(table) = place {
         table.entry(key).or_insert_with(|| toml::Value::String(value.to_owned()));
+    }
+}
+
+/// Other programs of a machine may use another kind of database by this name: only PostgreSQL's is meant for us.
+fn database_url(table: &mut toml::Table, value: &str) {
+    if !value.starts_with("postgres://") && !value.starts_with("postgresql://") {
+        return;
+    }
+    let place = table.entry("postgres").or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let Some(table) = place.as_table_mut() {
+        table.entry("url").or_insert_with(|| toml::Value::String(value.to_owned()));
     }
 }
 
@@ -316,6 +332,26 @@ mod tests {
             load(None, variables(&[("OPENAI_API_KEY", " ")])).unwrap().models.providers,
             Providers::default()
         );
+    }
+
+    #[test]
+    fn a_database_is_taken_from_the_environment_and_its_password_is_never_shown() {
+        let url = "postgres://ada:secret@db.example:5432/docs";
+        let config = load(None, variables(&[("DATABASE_URL", url)])).unwrap();
+        let shown = toml::to_string(&config).unwrap();
+        assert!(shown.contains("db.example") && !shown.contains("secret"), "{shown}");
+        assert_eq!(config.postgres.unwrap().url, url);
+        let own = load(
+            None,
+            variables(&[
+                ("DATABASE_URL", url),
+                ("WELLSPRING__POSTGRES__URL", "postgres://own/docs"),
+                ("WELLSPRING__POSTGRES__MAX_CONNECTIONS", "4"),
+            ]),
+        );
+        let own = own.unwrap().postgres.unwrap();
+        assert_eq!((own.url.as_str(), own.max_connections), ("postgres://own/docs", 4));
+        assert_eq!(load(None, variables(&[("DATABASE_URL", "mysql://x/y")])).unwrap().postgres, None);
     }
 
     #[test]

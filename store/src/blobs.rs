@@ -9,8 +9,10 @@ use crate::error::Result;
 use crate::scope::TenantId;
 
 mod local;
+mod postgres;
 
 pub use local::LocalBlobs;
+pub use postgres::PostgresBlobs;
 
 /// A content-addressed store of bytes, one name space per tenant: equal bytes of two tenants are two blobs, so that
 /// neither learns what the other holds.

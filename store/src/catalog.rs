@@ -21,6 +21,8 @@ use crate::scope::{CollectionScope, Scope, TenantId};
 use crate::vector::VectorEntry;
 use crate::webhooks::DeliveryRows;
 
+pub mod postgres;
+mod rows;
 pub mod sqlite;
 
 /// What accepting a document made.
@@ -232,6 +234,12 @@ pub trait Catalog: FeedbackRows + DeliveryRows + Send + Sync + 'static {
     /// Gives the job back after a failed attempt: `Queued` again after the wait, or `Dead`, its version and bytes kept,
     /// if it was the last attempt that counts. Jobs of newer versions, which wait for this one, get its message.
     async fn retry_job(&self, lease: &Lease, retry: Retry) -> Result<JobState>;
+
+    /// Returns once another process may have queued a job. Only saves a worker time: one that also polls loses nothing where a
+    /// catalog cannot tell, as here.
+    async fn work_arrives(&self) {
+        std::future::pending::<()>().await;
+    }
 
     // ---- jobs as people see them -------------------------------------------------------------------------------
 

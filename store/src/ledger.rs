@@ -174,8 +174,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Replaces the reservation by what is known now, on the day on which it was made. `false` if it is settled already.
     async fn settle(&self, entry: EntryKey, settlement: Settlement) -> Result<bool>;
 
-    /// Settles every open entry at its worst case, and says how many there were. Only for a process that makes no calls
-    /// yet and holds the data alone: what an earlier one left open may have been charged for.
+    /// Settles open entries that nobody can be waiting for at their worst case, and says how many there were: what an earlier
+    /// process left open may have been charged for. Only for a process that makes no calls yet. Where it holds the data
+    /// alone these are all; where other processes may be making calls, those of an hour ago and earlier.
     async fn settle_open(&self) -> Result<u64>;
 
     /// What was settled for the tenant, or for one of its keys, on the days `from` to `to`, both included and counted from

@@ -42,8 +42,9 @@ pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use blobs::LocalBlobs;
+use blobs::{LocalBlobs, PostgresBlobs};
 use catalog::Purged;
+use catalog::postgres::{PostgresCatalog, PostgresConfig};
 use catalog::sqlite::SqliteCatalog;
 use clock::{Clock, SystemClock};
 use conversations::Conversations;
@@ -60,6 +61,8 @@ pub struct StoreConfig {
     pub role: String,
     /// How indexes are kept.
     pub sync: SyncConfig,
+    /// The database that keeps catalog and blobs; the data folder where `None`.
+    pub postgres: Option<PostgresConfig>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -71,6 +74,7 @@ impl StoreConfig {
             folder: folder.into(),
             role: role.into(),
             sync: SyncConfig::default(),
+            postgres: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -120,8 +124,30 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Locks the data folder and opens everything in it. `Conflict` if another process holds it or it is of a newer
     /// format; the message names who or which.
+    ///
+    /// With a database the folder holds indexes only, and every process that uses the database has a folder of its own.
     pub async fn open(config: StoreConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock } = config;
+        match config.postgres.clone() {
+            Some(postgres) => Self::open_postgres(config, postgres).await,
+            None => Self::open_sqlite(config).await,
+        }
+    }
+
+    async fn open_postgres(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
+        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let folder = blocking(move || DataFolder::open(folder, &role)).await?;
+        let catalog = PostgresCatalog::open(&postgres, clock).await?;
+        let blobs = PostgresBlobs::of(&catalog);
+        // The folder may have served another catalog, whose keys mean other chunks.
+        let indexes = folder.indexes().join(format!("postgres-{}", catalog.identity().await?));
+        charge(&catalog).await?;
+        let rows = Rows::of(Arc::new(catalog));
+        let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(indexes), sync).await?;
+        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
+    }
+
+    async fn open_sqlite(config: StoreConfig) -> Result<Self> {
+        let StoreConfig { folder, role, sync, clock, .. } = config;
         let (folder, blobs) = blocking(move || {
             let folder = DataFolder::open(folder, &role)?;
             let blobs = LocalBlobs::open(folder.blobs())?;
@@ -131,31 +157,16 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
-        let open = catalog.settle_open().await?;
-        if open > 0 {
-            tracing::warn!(
-                calls = open,
-                "calls that an earlier process left open are charged at their worst case"
-            );
-        }
-        let catalog = Arc::new(catalog);
-        let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
-        let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
-        let (conversations, runs) = talk(&catalog);
-        let catalog: Arc<dyn Catalog> = catalog;
-        let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
-        Ok(Self {
-            catalog,
-            accounts,
-            audit,
-            conversations,
-            runs,
-            blobs: Arc::new(blobs),
-            indexes: Arc::new(indexes),
-            ledger,
-            replies,
-            home: Home::Folder(Arc::new(folder)),
-        })
+        charge(&catalog).await?;
+        let rows = Rows::of(Arc::new(catalog));
+        let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(folder.indexes()), sync).await?;
+        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
+    }
+
+    fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, home: Home) -> Self {
+        let Rows { catalog, accounts, audit, conversations, runs, ledger, replies } = rows;
+        let indexes = Arc::new(indexes);
+        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, home }
     }
 
     /// An empty store that is gone when its last clone is dropped: catalog and indexes in memory, blobs in a temporary
@@ -178,15 +189,9 @@ impl Store {
             Ok((folder, blobs))
         })
         .await?;
-        let catalog = Arc::new(SqliteCatalog::open_in_memory(clock).await?);
-        let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
-        let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
-        let (conversations, runs) = talk(&catalog);
-        let catalog: Arc<dyn Catalog> = catalog;
-        let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
-        let home = Home::Temporary { _blobs: Arc::new(folder) };
-        let (blobs, indexes) = (Arc::new(blobs), Arc::new(indexes));
-        Ok(Self { catalog, accounts, audit, blobs, conversations, runs, indexes, ledger, replies, home })
+        let rows = Rows::of(Arc::new(SqliteCatalog::open_in_memory(clock).await?));
+        let indexes = Indexes::open(Arc::clone(&rows.catalog), None, sync).await?;
+        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Temporary { _blobs: Arc::new(folder) }))
     }
 
     /// The locked data folder; `None` for a store in memory.
@@ -217,9 +222,44 @@ impl Store {
     }
 }
 
-/// The catalog's file keeps conversations and runs, too.
-fn talk(catalog: &Arc<SqliteCatalog>) -> (Arc<dyn Conversations>, Arc<dyn Runs>) {
-    (Arc::clone(catalog) as _, Arc::clone(catalog) as _)
+/// One catalog, seen as each of the things that it keeps.
+struct Rows {
+    catalog: Arc<dyn Catalog>,
+    accounts: Arc<dyn Accounts>,
+    audit: Arc<dyn AuditLog>,
+    conversations: Arc<dyn Conversations>,
+    runs: Arc<dyn Runs>,
+    ledger: Arc<dyn Ledger>,
+    replies: Arc<dyn Replies>,
+}
+
+impl Rows {
+    fn of<C>(catalog: Arc<C>) -> Self
+    where
+        C: Catalog + Accounts + AuditLog + Conversations + Runs + Ledger + Replies,
+    {
+        Self {
+            accounts: Arc::clone(&catalog) as _,
+            audit: Arc::clone(&catalog) as _,
+            conversations: Arc::clone(&catalog) as _,
+            runs: Arc::clone(&catalog) as _,
+            ledger: Arc::clone(&catalog) as _,
+            replies: Arc::clone(&catalog) as _,
+            catalog,
+        }
+    }
+}
+
+/// Settles what an earlier process left open.
+async fn charge(ledger: &impl Ledger) -> Result<()> {
+    let open = ledger.settle_open().await?;
+    if open > 0 {
+        tracing::warn!(
+            calls = open,
+            "calls that an earlier process left open are charged at their worst case"
+        );
+    }
+    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

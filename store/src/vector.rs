@@ -9,6 +9,7 @@ use crate::error::{ErrorKind, Result, StoreError};
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod flat;
+pub mod pgvector;
 
 /// One chunk as a vector index keeps it.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ pub struct VectorHit {
 /// What an index says about itself.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct VectorStats {
-    /// `flat` or `edge`.
+    /// `flat`, `edge` or `pgvector`.
     pub engine: &'static str,
     /// Why this engine was chosen, in words with the figures.
     pub reason: String,

@@ -92,8 +92,9 @@ pub trait DeliveryRows {
     /// wait. A receiver that is not known yet is told of what happens from now on. Every event is planned once.
     async fn plan_deliveries(&self, receiver: &Receiver, most_pending: u32) -> Result<Planned>;
 
-    /// Deliveries to a receiver that are due, the longest due first, at most `limit`.
-    async fn due_deliveries(&self, endpoint: &str, limit: u32) -> Result<Vec<Delivery>>;
+    /// Deliveries to a receiver that are due, the longest due first, at most `limit`. What was planned for a receiver of that
+    /// name that served another tenant is not among them.
+    async fn due_deliveries(&self, receiver: &Receiver, limit: u32) -> Result<Vec<Delivery>>;
 
     /// Records an attempt at a delivery.
     async fn settle_delivery(&self, id: &str, attempt: Attempt) -> Result<()>;

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use wellspring_ingest::sandbox::Sandbox;
 use wellspring_models::registry::{Finding, Registry};
+use wellspring_store::catalog::postgres::{PostgresConfig, probe};
 use wellspring_store::folder::DataFolder;
 
 use super::Global;
@@ -29,6 +30,9 @@ impl Doctor {
         let mut findings = registry.check();
         findings.push(extraction(&config, &registry).await);
         findings.push(data(&app::data_folder(global)?));
+        if let Some(postgres) = &config.postgres {
+            findings.push(database(postgres).await);
+        }
         printer.document(&json!({ "findings": findings }))?;
         for finding in &findings {
             let mark = if finding.ok { "\u{1b}[32m✓\u{1b}[0m" } else { "\u{1b}[31m✗\u{1b}[0m" };
@@ -90,4 +94,23 @@ fn data(folder: &Path) -> Finding {
         Err(error) => (false, error.to_string(), Some("name another folder with --data".to_owned())),
     };
     Finding { what: "data folder".to_owned(), ok, detail, fix }
+}
+
+/// Whether the configured database can be used. Nothing is made in it.
+async fn database(config: &PostgresConfig) -> Finding {
+    let (ok, detail, fix) = match probe(config).await {
+        Ok(found) => {
+            let state =
+                if found.begun { "holds a catalog" } else { "is empty: the first start makes the schema" };
+            let vectors =
+                found.pgvector.map_or("no pgvector".to_owned(), |version| format!("pgvector {version}"));
+            (true, format!("PostgreSQL {}, {vectors}; the database {state}", found.server), None)
+        }
+        Err(error) => {
+            let fix =
+                "check `postgres.url` (or DATABASE_URL), that the server runs, and that it lets this user in";
+            (false, error.to_string(), Some(fix.to_owned()))
+        }
+    };
+    Finding { what: "database".to_owned(), ok, detail, fix }
 }

@@ -23,7 +23,9 @@ pub(crate) fn run(global: &Global, config: &Config) -> anyhow::Result<Outcome> {
             printer.line(format_args!("  fix: {fix}"))?;
         }
     }
-    let (state, steps): (String, &[(&str, &str)]) = if begun {
+    let (state, steps): (String, &[(&str, &str)]) = if config.postgres.is_some() {
+        ("Documents are kept in PostgreSQL; `wellspring doctor` looks at it.".to_owned(), AFTERWARDS)
+    } else if begun {
         (format!("Documents are kept in {}.", folder.display()), AFTERWARDS)
     } else {
         (format!("Nothing is kept in {} yet.", folder.display()), FIRST)

@@ -83,7 +83,7 @@ impl Sender {
                 let (endpoint, lost) = (&self.receiver.endpoint, planned.lost);
                 tracing::warn!(endpoint, lost, "a receiver was away for so long that events were forgotten");
             }
-            let due = catalog.due_deliveries(&self.receiver.endpoint, BATCH).await?;
+            let due = catalog.due_deliveries(&self.receiver, BATCH).await?;
             if due.is_empty() {
                 return Ok(());
             }

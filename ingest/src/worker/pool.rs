@@ -106,6 +106,7 @@ impl Worker {
     async fn idle(&self) {
         tokio::select! {
             () = self.inner.wake.notified() => {}
+            () = self.inner.store.catalog.work_arrives() => {}
             () = tokio::time::sleep(self.inner.config.poll()) => {}
             () = self.stopping.cancelled() => {}
         }

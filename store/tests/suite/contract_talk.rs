@@ -29,11 +29,4 @@ macro_rules! tests {
     )+};
 }
 
-tests! {
-    a_conversation_is_kept_turn_by_turn,
-    conversations_are_their_owners_alone,
-    conversations_are_listed_newest_first_and_bounded,
-    deleting_takes_turns_and_runs_along,
-    of_two_decisions_about_a_run_one_counts,
-    a_run_expires,
-}
+talk::rules!(tests);

@@ -10,10 +10,11 @@ use wellspring_store::clock::TestClock;
 use wellspring_store::{ChunkKey, Filter, Metadata, NewDocument};
 
 /// Publishes one document per metadata and compares every filter in every query that takes one.
-async fn compare(documents: &[Metadata], filters: &[Filter]) -> Result<(), TestCaseError> {
-    let clock = TestClock::at(0);
-    let catalog = SqliteCatalog::open_in_memory(Arc::new(clock.clone())).await.unwrap();
-    let f = Fixture { catalog: Arc::new(catalog), clock };
+pub(crate) async fn compare(
+    f: &Fixture,
+    documents: &[Metadata],
+    filters: &[Filter],
+) -> Result<(), TestCaseError> {
     let docs = f.docs().await;
     let mut keys = Vec::new();
     for (i, metadata) in documents.iter().enumerate() {
@@ -52,6 +53,12 @@ async fn compare(documents: &[Metadata], filters: &[Filter]) -> Result<(), TestC
     Ok(())
 }
 
+async fn sqlite() -> Fixture {
+    let clock = TestClock::at(0);
+    let catalog = SqliteCatalog::open_in_memory(Arc::new(clock.clone())).await.unwrap();
+    Fixture { catalog: Arc::new(catalog), clock }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
@@ -60,18 +67,23 @@ proptest! {
         filters in proptest::collection::vec(generate::filter(), 1..24),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(compare(&documents, &filters))?;
+        runtime.block_on(async { compare(&sqlite().await, &documents, &filters).await })?;
     }
 }
 
-#[tokio::test]
-async fn the_longest_filters_are_possible() {
+/// As many conditions, and as deep, as are allowed.
+pub(crate) fn longest() -> [Filter; 2] {
     let leaf = || Filter::parse("a = 1").unwrap();
     let wide = Filter::Or((0..999).map(|_| leaf()).collect());
     let mut deep = leaf();
     for _ in 0..63 {
         deep = Filter::Not(Box::new(deep));
     }
+    [wide, deep]
+}
+
+#[tokio::test]
+async fn the_longest_filters_are_possible() {
     let one = Metadata::from([("a".to_owned(), 1.into())]);
-    compare(&[one, Metadata::new()], &[wide, deep]).await.unwrap();
+    compare(&sqlite().await, &[one, Metadata::new()], &longest()).await.unwrap();
 }

@@ -24,6 +24,8 @@ mod exact_terms;
 mod filter;
 mod filter_sql;
 mod keyword;
+#[cfg(target_os = "linux")]
+mod postgres;
 mod sync;
 mod verify;
 mod world;

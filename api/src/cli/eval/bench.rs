@@ -224,7 +224,7 @@ impl Bench {
 
     /// The data folder under this configuration's store and models; opened again where they differ from before.
     async fn opened(&self, config: &Config) -> anyhow::Result<App> {
-        let key = json!([config.store, config.models]).to_string();
+        let key = json!([config.store, config.postgres, config.models]).to_string();
         let mut opened = self.opened.lock().await;
         if let Some(open) = opened.as_ref().filter(|open| open.key == key) {
             return Ok(open.app.clone());

@@ -1,28 +1,17 @@
 //! Accepting a document and deleting one: the two writes that a client waits for.
 
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
 use super::failure::During;
-use super::scoped::{json, living, no_document, parsed, signed};
+use super::scoped::living;
 use super::versions::{self, remove};
+use crate::catalog::rows::job::{job_id, new_job_id};
+use crate::catalog::rows::values::{json, no_document, parsed, signed};
 use crate::catalog::{Accepted, IdempotencyKey};
 use crate::document::{DocumentId, NewDocument, Seq, Version};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::jobs::{JobId, MAX_ATTEMPTS};
 use crate::scope::CollectionScope;
-
-/// Refuses an idempotency key that no client should send.
-pub(super) fn check_key(idempotency: Option<&IdempotencyKey>) -> Result<()> {
-    match idempotency {
-        Some(IdempotencyKey { key, .. })
-            if !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) =>
-        {
-            Err(StoreError::new(ErrorKind::Invalid, "an idempotency key is 1-255 visible ASCII characters"))
-        }
-        _ => Ok(()),
-    }
-}
 
 pub(super) async fn accept(
     connection: &mut SqliteConnection,
@@ -89,9 +78,7 @@ async fn new_job(
     version: Version,
     document: &NewDocument,
 ) -> Result<JobId> {
-    let micros = u64::try_from(now).unwrap_or(0);
-    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
-    let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos));
+    let id = new_job_id(now);
     sqlx::query(
         "INSERT INTO jobs (id, collection_key, document_key, version, document_id, source, acl, state, stage, \
             max_attempts, due_at, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', 'waiting', ?8, ?9, ?9, ?9)",
@@ -108,7 +95,7 @@ async fn new_job(
     .execute(connection)
     .await
     .during("accept the document")?;
-    Ok(JobId(id))
+    Ok(id)
 }
 
 async fn remembered(
@@ -126,7 +113,7 @@ async fn remembered(
     match first {
         None => Ok(None),
         Some((request, version, job)) if request == key.request.0 => {
-            Ok(Some(Accepted { version, job: super::jobs::job_id(&job)? }))
+            Ok(Some(Accepted { version, job: job_id(&job)? }))
         }
         Some(_) => Err(StoreError::new(
             ErrorKind::Conflict,

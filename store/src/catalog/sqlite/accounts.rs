@@ -1,58 +1,16 @@
 //! API keys and what tenants hold.
 
 use async_trait::async_trait;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::SqliteCatalog;
 use super::failure::During;
-use super::queries;
-use super::scoped::{json, parsed, unsigned};
 use crate::accounts::{Accounts, ApiKey, NewKey, Usage};
 use crate::catalog::Page;
-use crate::clock::rfc3339;
+use crate::catalog::rows::account::{KeyRow, limits};
+use crate::catalog::rows::values::{self, json, unsigned};
 use crate::error::{ErrorKind, Result, StoreError};
-use crate::scope::{Access, Collections, TenantId};
-
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    hash: Vec<u8>,
-    tenant: String,
-    name: String,
-    rights: String,
-    collections: Option<String>,
-    tools: Option<String>,
-    principals: Option<String>,
-    created_by: Option<String>,
-    created_at: i64,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-}
-
-impl Row {
-    fn key(self) -> Result<(ApiKey, [u8; 32])> {
-        let hash = self.hash.try_into().map_err(|_| {
-            StoreError::new(
-                ErrorKind::Corrupt,
-                "the catalog holds a key's hash of the wrong size: run verify",
-            )
-        })?;
-        let key = ApiKey {
-            id: self.id,
-            tenant: TenantId::new(self.tenant)?,
-            name: self.name,
-            rights: parsed(&self.rights)?,
-            collections: self.collections.as_deref().map(parsed).transpose()?,
-            tools: self.tools.as_deref().map(parsed).transpose()?,
-            principals: self.principals.as_deref().map(parsed).transpose()?,
-            created_by: self.created_by,
-            created_at: rfc3339(self.created_at),
-            expires_at: self.expires_at.map(rfc3339),
-            revoked_at: self.revoked_at.map(rfc3339),
-        };
-        Ok((key, hash))
-    }
-}
+use crate::scope::TenantId;
 
 #[async_trait]
 impl Accounts for SqliteCatalog {
@@ -79,7 +37,7 @@ impl Accounts for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<ApiKey>> {
-        let limit = queries::limit(limit)?;
+        let limit = values::limit(limit)?;
         let (tenant, cursor) = (tenant.cloned(), cursor.unwrap_or_default().to_owned());
         self.database.read(move |connection| Box::pin(list(connection, tenant, cursor, limit))).await
     }
@@ -97,15 +55,8 @@ impl Accounts for SqliteCatalog {
 
 async fn create(connection: &mut SqliteConnection, now: i64, key: NewKey) -> Result<ApiKey> {
     let NewKey { id, hash, name, grant, created_by, expires_at } = key;
-    let collections = match grant.scope.collections() {
-        Collections::All => None,
-        Collections::Only(names) => Some(json(names)?),
-    };
-    let principals = match grant.scope.access() {
-        Access::Everything => None,
-        Access::Principals(own) => Some(json(own)?),
-    };
-    let row: Option<Row> = sqlx::query_as(
+    let (collections, principals) = limits(&grant)?;
+    let row: Option<KeyRow> = sqlx::query_as(
         "INSERT INTO api_keys (id, hash, tenant, name, rights, collections, tools, principals, created_by, created_at, \
             expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING *",
     )
@@ -141,7 +92,7 @@ async fn living(
     now: i64,
     id: String,
 ) -> Result<Option<(ApiKey, [u8; 32])>> {
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<KeyRow> = sqlx::query_as(
         "SELECT * FROM api_keys WHERE id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
     )
     .bind(id)
@@ -149,7 +100,7 @@ async fn living(
     .fetch_optional(connection)
     .await
     .during("look up the key")?;
-    row.map(Row::key).transpose()
+    row.map(KeyRow::key).transpose()
 }
 
 async fn list(
@@ -160,7 +111,7 @@ async fn list(
 ) -> Result<Page<ApiKey>> {
     // The cursor is tenant and id of the last key; every pair comes after two empty strings.
     let (after_tenant, after_id) = cursor.split_once(' ').unwrap_or_default();
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<KeyRow> = sqlx::query_as(
         "SELECT * FROM api_keys WHERE (?1 IS NULL OR tenant = ?1) AND (tenant, id) > (?2, ?3) \
          ORDER BY tenant, id LIMIT ?4",
     )
@@ -184,7 +135,7 @@ async fn revoke(
     tenant: Option<TenantId>,
     id: String,
 ) -> Result<ApiKey> {
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<KeyRow> = sqlx::query_as(
         "UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?1) WHERE id = ?2 AND (?3 IS NULL OR tenant = ?3) \
          RETURNING *",
     )

@@ -4,22 +4,11 @@ use sqlx::SqliteConnection;
 
 use super::accept::{live_versions, living_document};
 use super::failure::During;
-use super::scoped::{json, living, no_document, parsed};
+use super::scoped::living;
+use crate::catalog::rows::values::{check_writer, json, no_document, parsed};
 use crate::document::DocumentId;
-use crate::error::{ErrorKind, Result, StoreError};
+use crate::error::Result;
 use crate::scope::{CollectionScope, Scope};
-
-/// Refuses a list that would hide a document from whoever writes it: a caller with an identity hands nothing into rooms it
-/// can't enter itself.
-pub(super) fn check_writer(scope: &Scope, acl: Option<&[String]>) -> Result<()> {
-    if scope.sees(acl) {
-        return Ok(());
-    }
-    Err(StoreError::new(
-        ErrorKind::Unauthorized,
-        "the access list names none of your own principals: add one of them, or ask an administrator",
-    ))
-}
 
 /// Replaces the list of the document's versions that the scope sees, visible or still to come, and of its jobs.
 pub(super) async fn set(

@@ -1,18 +1,17 @@
 //! The change sequence that indexes follow, what they must hold, and how far each got.
 
 use roaring::RoaringTreemap;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::scoped::{no_collection, parsed, unsigned};
-use super::text::{Stitch, pieces};
+use super::text::pieces;
 use super::versions::VersionRow;
+use crate::catalog::rows::chunk::{self, EntryRow};
+use crate::catalog::rows::values::{keys, no_collection, unsigned};
 use crate::catalog::{Change, ChangeKind, IndexEntry, IndexKind};
 use crate::document::{ChunkKey, DocumentKey, Seq, Version};
 use crate::error::{ErrorKind, Result, StoreError};
-use crate::keyword::KeywordEntry;
 use crate::scope::CollectionScope;
-use crate::vector::VectorEntry;
 
 /// Takes the next sequence number.
 pub(super) async fn record(
@@ -24,10 +23,7 @@ pub(super) async fn record(
         "INSERT INTO changes (collection_key, kind, document_key, version) VALUES (?, ?, ?, ?) RETURNING seq",
     )
     .bind(version.collection_key)
-    .bind(match kind {
-        ChangeKind::Stored => "stored",
-        ChangeKind::Removed => "removed",
-    })
+    .bind(chunk::change_name(kind))
     .bind(version.document_key)
     .bind(version.version)
     .fetch_one(&mut *connection)
@@ -74,60 +70,10 @@ pub(super) async fn after(
     .during("read the change sequence")?;
     rows.into_iter()
         .map(|(seq, kind, document, version)| {
-            let kind = match kind.as_str() {
-                "stored" => ChangeKind::Stored,
-                "removed" => ChangeKind::Removed,
-                _ => {
-                    return Err(StoreError::new(
-                        ErrorKind::Corrupt,
-                        "the catalog holds a change of no known kind: run verify",
-                    ));
-                }
-            };
+            let kind = chunk::change_kind(&kind)?;
             Ok(Change { seq: Seq(seq), kind, document: DocumentKey(document), version })
         })
         .collect()
-}
-
-#[derive(FromRow)]
-struct EntryRow {
-    key: i64,
-    document_key: i64,
-    version: Version,
-    title: Option<String>,
-    headings: String,
-    language: Option<String>,
-    start: i64,
-    stop: i64,
-    vector: Option<Vec<u8>>,
-    piece: Option<Vec<u8>>,
-}
-
-impl EntryRow {
-    fn entry(self, body: String) -> Result<IndexEntry> {
-        let (key, document, version) = (ChunkKey(self.key), DocumentKey(self.document_key), self.version);
-        let vector = self.vector.ok_or_else(|| {
-            StoreError::new(ErrorKind::Corrupt, format!("chunk {} has no vector: run verify", self.key))
-        })?;
-        let headings: Vec<String> = parsed(&self.headings)?;
-        Ok(IndexEntry {
-            vector: VectorEntry { key, document, version, vector: floats(&vector) },
-            keyword: KeywordEntry {
-                key,
-                document,
-                version,
-                title: self.title.unwrap_or_default(),
-                headings: headings.join(" "),
-                body,
-                language: self.language,
-            },
-        })
-    }
-}
-
-/// Components from their stored form.
-pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
 macro_rules! entries {
@@ -149,21 +95,6 @@ macro_rules! entries {
     };
 }
 
-fn stitched(rows: Vec<EntryRow>) -> Result<Vec<IndexEntry>> {
-    let mut entries = Vec::new();
-    let mut stitch = Stitch::default();
-    for mut row in rows {
-        let piece = row.piece.take();
-        if let Some((done, body)) = stitch.push(row.key, piece, row.start, row.stop, row)? {
-            entries.push(done.entry(body)?);
-        }
-    }
-    if let Some((done, body)) = stitch.finish()? {
-        entries.push(done.entry(body)?);
-    }
-    Ok(entries)
-}
-
 pub(super) async fn index_entries(
     connection: &mut SqliteConnection,
     scope: CollectionScope,
@@ -181,7 +112,7 @@ pub(super) async fn index_entries(
     .fetch_all(connection)
     .await
     .during("read a version's chunks")?;
-    stitched(rows)
+    chunk::entries(rows)
 }
 
 pub(super) async fn entries_after(
@@ -204,7 +135,7 @@ pub(super) async fn entries_after(
     .fetch_all(connection)
     .await
     .during("read the chunks")?;
-    stitched(rows)
+    chunk::entries(rows)
 }
 
 pub(super) async fn chunk_keys(
@@ -246,23 +177,6 @@ pub(super) async fn expected_keys(
     keys(ranges)
 }
 
-/// The set of chunks in ranges of first key and count.
-pub(super) fn keys(ranges: Vec<(i64, i64)>) -> Result<RoaringTreemap> {
-    let mut keys = RoaringTreemap::new();
-    for (first, count) in ranges {
-        let first: u64 = unsigned(first)?;
-        keys.insert_range(first..first + unsigned::<u64>(count)?);
-    }
-    Ok(keys)
-}
-
-fn kind(index: IndexKind) -> &'static str {
-    match index {
-        IndexKind::Vector => "vector",
-        IndexKind::Keyword => "keyword",
-    }
-}
-
 pub(super) async fn index_state(
     connection: &mut SqliteConnection,
     scope: CollectionScope,
@@ -274,7 +188,7 @@ pub(super) async fn index_state(
     )
     .bind(scope.key().0)
     .bind(scope.tenant().as_str())
-    .bind(kind(index))
+    .bind(chunk::index_name(index))
     .fetch_optional(connection)
     .await
     .during("read an index's state")?;
@@ -297,7 +211,7 @@ pub(super) async fn set_index_state(
          WHERE collection_key = ?1 AND kind = ?2 AND generation = ?3",
     )
     .bind(scope.key().0)
-    .bind(kind(index))
+    .bind(chunk::index_name(index))
     .bind(i64::from(from))
     .bind(i64::from(to))
     .bind(seq.0)
@@ -311,7 +225,7 @@ pub(super) async fn set_index_state(
             ErrorKind::Conflict,
             format!(
                 "generation {from} of the {} index is not in use any more: read its state again",
-                kind(index)
+                chunk::index_name(index)
             ),
         ))
     }

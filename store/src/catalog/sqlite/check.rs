@@ -3,8 +3,8 @@
 use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::leases::hash;
 use super::text;
+use crate::catalog::rows::values::hash;
 use crate::document::ContentHash;
 use crate::error::Result;
 

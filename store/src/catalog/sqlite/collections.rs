@@ -1,44 +1,16 @@
 //! Collections: made, looked up under a scope, listed, deleted.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::scoped::{arguments, json, living, no_collection, parsed, signed, unsigned};
+use super::scoped::{arguments, living};
 use super::{conversations, feedback, recorded};
+use crate::catalog::rows::document::CollectionRow;
+use crate::catalog::rows::values::{json, no_collection, signed, unsigned};
 use crate::clock::rfc3339;
 use crate::document::{Collection, CollectionKey, CollectionName, NewCollection};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::scope::{Access, CollectionScope, Scope, TenantId};
-
-#[derive(FromRow)]
-struct Row {
-    key: i64,
-    tenant: String,
-    name: String,
-    model: String,
-    fingerprint: String,
-    dimension: i64,
-    settings: String,
-    documents: i64,
-    chunks: i64,
-    created_at: i64,
-}
-
-impl Row {
-    fn collection(self) -> Result<Collection> {
-        Ok(Collection {
-            key: CollectionKey(self.key),
-            name: CollectionName::new(self.name)?,
-            model: self.model,
-            fingerprint: self.fingerprint,
-            dimension: unsigned(self.dimension)?,
-            settings: parsed(&self.settings)?,
-            created_at: rfc3339(self.created_at),
-            documents: unsigned(self.documents)?,
-            chunks: unsigned(self.chunks)?,
-        })
-    }
-}
 
 pub(super) async fn create(
     connection: &mut SqliteConnection,
@@ -110,7 +82,7 @@ pub(super) async fn get(
     if !scope.permits(&name) {
         return Err(no_collection(name.as_str()));
     }
-    let row: Option<Row> =
+    let row: Option<CollectionRow> =
         sqlx::query_as("SELECT * FROM collections WHERE tenant = ? AND name = ? AND deleted_at IS NULL")
             .bind(scope.tenant().as_str())
             .bind(name.as_str())
@@ -122,7 +94,7 @@ pub(super) async fn get(
 }
 
 pub(super) async fn list(connection: &mut SqliteConnection, scope: Scope) -> Result<Vec<Collection>> {
-    let rows: Vec<Row> =
+    let rows: Vec<CollectionRow> =
         sqlx::query_as("SELECT * FROM collections WHERE tenant = ? AND deleted_at IS NULL ORDER BY name")
             .bind(scope.tenant().as_str())
             .fetch_all(&mut *connection)
@@ -138,10 +110,11 @@ pub(super) async fn list(connection: &mut SqliteConnection, scope: Scope) -> Res
 }
 
 pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(CollectionScope, Collection)>> {
-    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM collections WHERE deleted_at IS NULL ORDER BY key")
-        .fetch_all(&mut *connection)
-        .await
-        .during("list the collections")?;
+    let rows: Vec<CollectionRow> =
+        sqlx::query_as("SELECT * FROM collections WHERE deleted_at IS NULL ORDER BY key")
+            .fetch_all(&mut *connection)
+            .await
+            .during("list the collections")?;
     let mut collections = Vec::with_capacity(rows.len());
     for row in rows {
         let scope = Scope::administrator(TenantId::new(row.tenant.clone())?);
@@ -154,7 +127,7 @@ pub(super) async fn all(connection: &mut SqliteConnection) -> Result<Vec<(Collec
 async fn under(
     connection: &mut SqliteConnection,
     scope: Scope,
-    row: Row,
+    row: CollectionRow,
 ) -> Result<(CollectionScope, Collection)> {
     let mut collection = row.collection()?;
     let restricted = matches!(scope.access(), Access::Principals(_));

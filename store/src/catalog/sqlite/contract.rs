@@ -11,8 +11,9 @@ use roaring::RoaringTreemap;
 use super::writer::Points;
 use super::{
     SqliteCatalog, accept, acl, changes, check, collections, documents, jobs, leases, names, purge, queries,
-    recorded, scoped, store, tuning,
+    recorded, store, tuning,
 };
+use crate::catalog::rows::{processed, values};
 use crate::catalog::{
     Accepted, Catalog, Change, IdempotencyKey, IndexEntry, IndexKind, LanguageSample, Page, Purged,
 };
@@ -26,6 +27,7 @@ use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
 use crate::names::{Bearer, NameHash};
 use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{Access, CollectionScope, Scope, TenantId};
+
 /// `read!(self, module::function(arguments…))`: the function gets a connection first, then the arguments, all owned.
 macro_rules! read {
     ($self:ident, $($function:ident)::+ ( $($argument:expr),* $(,)? )) => {{
@@ -92,9 +94,9 @@ impl Catalog for SqliteCatalog {
         document: NewDocument,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Accepted> {
-        scoped::check_acl(document.acl.as_deref())?;
-        acl::check_writer(scope.scope(), document.acl.as_deref())?;
-        accept::check_key(idempotency.as_ref())?;
+        values::check_acl(document.acl.as_deref())?;
+        values::check_writer(scope.scope(), document.acl.as_deref())?;
+        values::check_key(idempotency.as_ref())?;
         let (now, scope) = (self.now(), scope.clone());
         write!(self, "accept", accept::accept(now, scope, document, idempotency))
     }
@@ -111,7 +113,7 @@ impl Catalog for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>> {
-        let limit = queries::limit(limit)?;
+        let limit = values::limit(limit)?;
         let (scope, filter, cursor) = (scope.clone(), filter.cloned(), cursor.map(str::to_owned));
         read!(self, documents::list(scope, filter, cursor, limit))
     }
@@ -146,7 +148,7 @@ impl Catalog for SqliteCatalog {
         id: &DocumentId,
         acl: Option<Vec<String>>,
     ) -> Result<()> {
-        scoped::check_acl(acl.as_deref())?;
+        values::check_acl(acl.as_deref())?;
         let (now, scope, id) = (self.now(), scope.clone(), id.clone());
         write!(self, acl::set(now, scope, id, acl))
     }
@@ -192,7 +194,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn store_version(&self, lease: &Lease, processed: ProcessedDocument) -> Result<Seq> {
-        store::check(&processed)?;
+        processed::check(&processed)?;
         let (now, lease) = (self.now(), lease.clone());
         write!(self, "store_version", store::store_version(now, lease, processed))?
     }
@@ -224,7 +226,7 @@ impl Catalog for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Job>> {
-        let limit = queries::limit(limit)?;
+        let limit = values::limit(limit)?;
         let (scope, cursor) = (scope.clone(), cursor.map(str::to_owned));
         read!(self, jobs::list(scope, state, cursor, limit))
     }
@@ -292,7 +294,7 @@ impl Catalog for SqliteCatalog {
         before: u32,
         after: u32,
     ) -> Result<Vec<StoredChunk>> {
-        let (scope, around) = (scope.clone(), queries::around(ordinal, before, after));
+        let (scope, around) = (scope.clone(), values::around(ordinal, before, after));
         read!(self, queries::neighbours(scope, document, version, around))
     }
 
@@ -322,7 +324,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn recorded_queries(&self, scope: &CollectionScope, limit: u32) -> Result<Vec<RecordedQuery>> {
-        let (scope, limit) = (scope.clone(), queries::limit(limit)?);
+        let (scope, limit) = (scope.clone(), values::limit(limit)?);
         read!(self, recorded::list(scope, limit))
     }
 

@@ -1,14 +1,15 @@
 //! Conversations and their turns, under their owner.
 
 use async_trait::async_trait;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::SqliteCatalog;
 use super::failure::During;
-use super::scoped::{json, living, parsed, unsigned};
+use super::scoped::living;
 use crate::catalog::Page;
-use crate::clock::rfc3339;
+use crate::catalog::rows::talk::{ConversationRow, TurnRow, before};
+use crate::catalog::rows::values::{self, json, unsigned};
 use crate::conversations::{Conversation, Conversations, NewTurn, Owner, Turn};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::scope::CollectionScope;
@@ -25,37 +26,7 @@ macro_rules! seen {
     };
 }
 
-#[derive(FromRow)]
-struct Row {
-    key: i64,
-    id: String,
-    collection: String,
-    title: Option<String>,
-    turns: i64,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl Row {
-    fn conversation(self) -> Result<Conversation> {
-        Ok(Conversation {
-            id: uuid(&self.id)?,
-            collection: self.collection,
-            title: self.title,
-            turns: unsigned(self.turns)?,
-            created_at: rfc3339(self.created_at),
-            updated_at: rfc3339(self.updated_at),
-        })
-    }
-}
-
-pub(super) fn uuid(text: &str) -> Result<Uuid> {
-    Uuid::parse_str(text).map_err(|e| {
-        StoreError::new(ErrorKind::Corrupt, "the catalog holds an id that is none: run verify").with_source(e)
-    })
-}
-
-async fn find(connection: &mut SqliteConnection, owner: &Owner, id: Uuid) -> Result<Row> {
+async fn find(connection: &mut SqliteConnection, owner: &Owner, id: Uuid) -> Result<ConversationRow> {
     sqlx::query_as(seen!("v.id = ?3"))
         .bind(owner.tenant.as_str())
         .bind(owner.column())
@@ -111,7 +82,7 @@ async fn list(
     before: i64,
     limit: u32,
 ) -> Result<Page<Conversation>> {
-    let mut rows: Vec<Row> = sqlx::query_as(seen!("v.key < ?3 ORDER BY v.key DESC LIMIT ?4"))
+    let mut rows: Vec<ConversationRow> = sqlx::query_as(seen!("v.key < ?3 ORDER BY v.key DESC LIMIT ?4"))
         .bind(owner.tenant.as_str())
         .bind(owner.column())
         .bind(before)
@@ -122,7 +93,7 @@ async fn list(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.key.to_string());
-    let items = rows.into_iter().map(Row::conversation).collect::<Result<_>>()?;
+    let items = rows.into_iter().map(ConversationRow::conversation).collect::<Result<_>>()?;
     Ok(Page { items, next })
 }
 
@@ -191,15 +162,6 @@ async fn add(
     unsigned(number)
 }
 
-#[derive(FromRow)]
-struct TurnRow {
-    number: i64,
-    question: String,
-    standalone: Option<String>,
-    answer: String,
-    at: i64,
-}
-
 async fn turns(connection: &mut SqliteConnection, owner: Owner, id: Uuid, most: u32) -> Result<Vec<Turn>> {
     let key = find(connection, &owner, id).await?.key;
     let mut rows: Vec<TurnRow> = sqlx::query_as(
@@ -212,13 +174,7 @@ async fn turns(connection: &mut SqliteConnection, owner: Owner, id: Uuid, most: 
     .await
     .during("read a conversation")?;
     rows.reverse();
-    rows.into_iter()
-        .map(|row| {
-            let (question, standalone) = (row.question, row.standalone);
-            let turn = NewTurn { question, standalone, answer: parsed(&row.answer)? };
-            Ok(Turn { number: unsigned(row.number)?, turn, at: rfc3339(row.at) })
-        })
-        .collect()
+    rows.into_iter().map(TurnRow::turn).collect()
 }
 
 async fn replace(
@@ -266,13 +222,8 @@ impl Conversations for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        let (owner, limit) = (owner.clone(), super::queries::limit(limit)?);
-        let before = match cursor {
-            None => i64::MAX,
-            Some(cursor) => cursor.parse().map_err(|_| {
-                StoreError::new(ErrorKind::Invalid, "the cursor is none that a listing gave: leave it out")
-            })?,
-        };
+        let (owner, limit) = (owner.clone(), values::limit(limit)?);
+        let before = before(cursor)?;
         self.database.read(move |c| Box::pin(list(c, owner, before, limit))).await
     }
 

@@ -1,62 +1,19 @@
 //! Visible documents: one, a page of them, and what is kept of their bytes and text.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::failure::During;
 use super::filter_sql::{Shape, filtered};
-use super::leases::hash;
 use super::queries::shown;
-use super::scoped::{arguments, asked, bind, no_document, parsed, unsigned};
+use super::scoped::{arguments, asked, bind};
 use super::text;
 use crate::catalog::Page;
-use crate::clock::rfc3339;
-use crate::document::{ContentHash, Document, DocumentId, DocumentKey, PageSpan, Version};
+use crate::catalog::rows::document::DocumentRow;
+use crate::catalog::rows::values::{hash, no_document, parsed};
+use crate::document::{ContentHash, Document, DocumentId, PageSpan};
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::scope::CollectionScope;
-
-#[derive(FromRow)]
-struct Row {
-    document_key: i64,
-    document_id: String,
-    version: Version,
-    title: Option<String>,
-    source: String,
-    media_type: String,
-    metadata: String,
-    acl: Option<String>,
-    bytes: i64,
-    blob: Vec<u8>,
-    pipeline: String,
-    page_count: i64,
-    chunks: i64,
-    warnings: String,
-    document_created_at: i64,
-    visible_at: i64,
-}
-
-impl Row {
-    fn document(self) -> Result<Document> {
-        Ok(Document {
-            key: DocumentKey(self.document_key),
-            id: DocumentId::new(self.document_id)?,
-            version: self.version,
-            title: self.title,
-            source: self.source,
-            media_type: self.media_type,
-            metadata: parsed(&self.metadata)?,
-            acl: self.acl.as_deref().map(parsed).transpose()?,
-            bytes: unsigned(self.bytes)?,
-            content_hash: hash(&self.blob)?.to_hex(),
-            pipeline: self.pipeline,
-            pages: unsigned(self.page_count)?,
-            chunks: unsigned(self.chunks)?,
-            warnings: parsed(&self.warnings)?,
-            created_at: rfc3339(self.document_created_at),
-            updated_at: rfc3339(self.visible_at),
-        })
-    }
-}
 
 macro_rules! documents {
     () => {
@@ -76,10 +33,11 @@ pub(super) async fn get(
 ) -> Result<Document> {
     let mut arguments = arguments(&scope)?;
     bind(&mut arguments, id.as_str().to_owned())?;
-    let row: Option<Row> = sqlx::query_as_with(concat!(documents!(), " AND v.document_id = ?4"), arguments)
-        .fetch_optional(connection)
-        .await
-        .during("look up the document")?;
+    let row: Option<DocumentRow> =
+        sqlx::query_as_with(concat!(documents!(), " AND v.document_id = ?4"), arguments)
+            .fetch_optional(connection)
+            .await
+            .during("look up the document")?;
     row.ok_or_else(|| no_document(id.as_str()))?.document()
 }
 
@@ -95,7 +53,7 @@ pub(super) async fn list(
     // Every id is longer than the empty string.
     bind(&mut arguments, cursor.unwrap_or_default())?;
     bind(&mut arguments, i64::from(limit) + 1)?;
-    let rows: Vec<Row> = filtered(
+    let rows: Vec<DocumentRow> = filtered(
         concat!(documents!(), " AND v.document_id > ?4"),
         arguments,
         filter.as_ref(),
@@ -105,7 +63,7 @@ pub(super) async fn list(
     .fetch_all(connection)
     .await
     .during("list the documents")?;
-    let mut items = rows.into_iter().map(Row::document).collect::<Result<Vec<_>>>()?;
+    let mut items = rows.into_iter().map(DocumentRow::document).collect::<Result<Vec<_>>>()?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next = items.last().filter(|_| more).map(|document| document.id.as_str().to_owned());

@@ -3,14 +3,15 @@
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
+use super::SqliteCatalog;
 use super::failure::During;
-use super::scoped::{json, living, parsed};
-use super::{SqliteCatalog, queries};
+use super::scoped::living;
 use crate::catalog::Page;
-use crate::clock::rfc3339;
-use crate::error::{ErrorKind, Result, StoreError};
+use crate::catalog::rows::feedback::{FeedbackRow, after, check, check_reader, page};
+use crate::catalog::rows::values::{self, json};
+use crate::error::Result;
 use crate::feedback::{Feedback, FeedbackRows, NewFeedback};
-use crate::scope::{Access, CollectionScope};
+use crate::scope::CollectionScope;
 
 #[async_trait]
 impl FeedbackRows for SqliteCatalog {
@@ -33,21 +34,9 @@ impl FeedbackRows for SqliteCatalog {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Feedback>> {
-        let (scope, limit, cursor) = (scope.clone(), queries::limit(limit)?, cursor.map(str::to_owned));
+        let (scope, limit, cursor) = (scope.clone(), values::limit(limit)?, cursor.map(str::to_owned));
         self.database.read(move |connection| Box::pin(list(connection, scope, cursor, limit))).await
     }
-}
-
-/// Refuses what could not be told from others later.
-fn check(feedback: &NewFeedback) -> Result<()> {
-    let plain = feedback.id.bytes().all(|byte| byte.is_ascii_graphic());
-    if (1..=255).contains(&feedback.id.len()) && plain && feedback.event.is_object() {
-        return Ok(());
-    }
-    Err(StoreError::new(
-        ErrorKind::Invalid,
-        "feedback is a JSON object with an id of 1-255 visible ASCII characters",
-    ))
 }
 
 async fn record(
@@ -96,20 +85,10 @@ async fn list(
     cursor: Option<String>,
     limit: u32,
 ) -> Result<Page<Feedback>> {
-    if *scope.scope().access() != Access::Everything {
-        return Err(StoreError::new(
-            ErrorKind::Unauthorized,
-            "feedback is shown to the tenant's administrator only: it is everybody's",
-        ));
-    }
+    check_reader(&scope)?;
     living(connection, &scope).await?;
-    let after = match cursor {
-        None => 0,
-        Some(cursor) => cursor.parse::<i64>().map_err(|_| {
-            StoreError::new(ErrorKind::Invalid, "the cursor is not one that a page gave: take its `next`")
-        })?,
-    };
-    let mut rows: Vec<(i64, String, String, i64)> = sqlx::query_as(
+    let after = after(cursor.as_deref())?;
+    let rows: Vec<FeedbackRow> = sqlx::query_as(
         "SELECT key, id, event, at FROM feedback WHERE collection_key = ? AND key > ? ORDER BY key LIMIT ?",
     )
     .bind(scope.key().0)
@@ -118,13 +97,5 @@ async fn list(
     .fetch_all(connection)
     .await
     .during("list the feedback")?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let next = rows.last().filter(|_| more).map(|row| row.0.to_string());
-    let items = rows
-        .into_iter()
-        .map(|(_, id, event, at)| Ok(Feedback { id, event: parsed(&event)?, at: rfc3339(at) }))
-        .collect::<Result<_>>()?;
-    Ok(Page { items, next })
+    page(rows, limit)
 }

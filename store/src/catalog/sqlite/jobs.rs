@@ -1,116 +1,21 @@
 //! Jobs as people see them.
 
-use sqlx::{FromRow, SqliteConnection};
-use uuid::Uuid;
+use sqlx::SqliteConnection;
 
 use super::failure::During;
 use super::leases::finish;
-use super::scoped::{living, parsed, unsigned};
+use super::scoped::living;
 use super::versions::{self, remove};
 use crate::catalog::Page;
-use crate::clock::rfc3339;
-use crate::document::{CollectionName, DocumentId, Version};
+use crate::catalog::rows::job::{JobRow, no_job, sees, state_name};
+use crate::catalog::rows::values::unsigned;
+use crate::document::CollectionName;
 use crate::error::{ErrorKind, Result, StoreError};
-use crate::jobs::{Ending, Job, JobId, JobState, Progress, Stage};
+use crate::jobs::{Ending, Job, JobId, JobState};
 use crate::scope::{CollectionScope, Scope};
 
-#[derive(FromRow)]
-struct Row {
-    key: i64,
-    id: String,
-    collection: String,
-    document_key: i64,
-    document_id: String,
-    version: Version,
-    source: String,
-    acl: Option<String>,
-    state: String,
-    stage: String,
-    done: Option<i64>,
-    total: Option<i64>,
-    attempts: i64,
-    max_attempts: i64,
-    reason: Option<String>,
-    message: Option<String>,
-    report: String,
-    cancel_requested: bool,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl Row {
-    fn job(self) -> Result<Job> {
-        let progress = match (self.done, self.total) {
-            (Some(done), Some(total)) => Some(Progress { done: unsigned(done)?, total: unsigned(total)? }),
-            _ => None,
-        };
-        Ok(Job {
-            id: job_id(&self.id)?,
-            collection: self.collection,
-            document_id: DocumentId::new(self.document_id)?,
-            version: self.version,
-            source: self.source,
-            state: named(&self.state)?,
-            stage: named(&self.stage)?,
-            progress,
-            attempts: unsigned(self.attempts)?,
-            max_attempts: unsigned(self.max_attempts)?,
-            reason: self.reason,
-            message: self.message,
-            report: parsed(&self.report)?,
-            cancel_requested: self.cancel_requested,
-            created_at: rfc3339(self.created_at),
-            updated_at: rfc3339(self.updated_at),
-        })
-    }
-}
-
-/// A job's id as it is stored.
-pub(super) fn job_id(text: &str) -> Result<JobId> {
-    Uuid::parse_str(text).map(JobId).map_err(|e| {
-        StoreError::new(ErrorKind::Corrupt, "the catalog holds a job id that is none: run verify")
-            .with_source(e)
-    })
-}
-
-/// A state or stage from its stored name, which is its serde name.
-fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T> {
-    T::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name)).map_err(|e| {
-        StoreError::new(
-            ErrorKind::Corrupt,
-            format!("the catalog holds the unknown job state {name:?}: run verify"),
-        )
-        .with_source(e)
-    })
-}
-
-pub(super) fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Indexed => "indexed",
-        JobState::Unchanged => "unchanged",
-        JobState::Skipped => "skipped",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-        JobState::Dead => "dead",
-    }
-}
-
-pub(super) fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Waiting => "waiting",
-        Stage::Extract => "extract",
-        Stage::Chunk => "chunk",
-        Stage::Embed => "embed",
-        Stage::Store => "store",
-        Stage::Index => "index",
-        Stage::Done => "done",
-    }
-}
-
-async fn row(connection: &mut SqliteConnection, scope: &Scope, id: JobId) -> Result<Row> {
-    let row: Option<Row> = sqlx::query_as(
+async fn row(connection: &mut SqliteConnection, scope: &Scope, id: JobId) -> Result<JobRow> {
+    let row: Option<JobRow> = sqlx::query_as(
         "SELECT jobs.*, collections.name AS collection FROM jobs JOIN collections ON collections.key = jobs.collection_key \
          WHERE jobs.id = ? AND collections.tenant = ? AND collections.deleted_at IS NULL",
     )
@@ -124,16 +29,6 @@ async fn row(connection: &mut SqliteConnection, scope: &Scope, id: JobId) -> Res
     };
     let permitted = scope.permits(&CollectionName::new(row.collection.clone())?);
     if permitted && sees(scope, &row)? { Ok(row) } else { Err(no_job(id)) }
-}
-
-fn no_job(id: JobId) -> StoreError {
-    StoreError::new(ErrorKind::NotFound, format!("there is no job {id}"))
-}
-
-/// Whether the scope sees the version that a job makes, by the access list it was accepted with.
-fn sees(scope: &Scope, row: &Row) -> Result<bool> {
-    let acl: Option<Vec<String>> = row.acl.as_deref().map(parsed).transpose()?;
-    Ok(scope.sees(acl.as_deref()))
 }
 
 pub(super) async fn get(connection: &mut SqliteConnection, scope: Scope, id: JobId) -> Result<Job> {
@@ -160,7 +55,7 @@ pub(super) async fn list(
     };
     let mut items = Vec::new();
     loop {
-        let rows: Vec<Row> = match state {
+        let rows: Vec<JobRow> = match state {
             None => sqlx::query_as(
                 "SELECT *, ?2 AS collection FROM jobs WHERE collection_key = ?1 AND key < ?3 ORDER BY key DESC LIMIT ?4",
             ),

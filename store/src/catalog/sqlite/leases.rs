@@ -2,45 +2,16 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::jobs::{job_id, stage_name, state_name};
-use super::scoped::{json, parsed, signed, unsigned};
 use super::versions::{self, remove};
+use crate::catalog::rows::job::{Due, Held, cancelled, stage_name, state_name};
+use crate::catalog::rows::values::{json, signed};
 use crate::clock::micros;
-use crate::document::{
-    CollectionKey, CollectionName, ContentHash, DocumentId, DocumentKey, NewDocument, Version,
-};
+use crate::document::Version;
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::jobs::{Ending, JobState, Lease, Progress, Retry, Stage};
-use crate::scope::{CollectionScope, Scope, TenantId};
-
-#[derive(FromRow)]
-struct Due {
-    key: i64,
-    id: String,
-    document_key: i64,
-    version: Version,
-    document_id: String,
-    attempts: i64,
-    max_attempts: i64,
-    fence: i64,
-    cancel_requested: bool,
-    reason: Option<String>,
-    message: Option<String>,
-    collection_key: i64,
-    tenant: String,
-    name: String,
-    version_key: i64,
-    blob: Vec<u8>,
-    bytes: i64,
-    source: String,
-    declared_type: Option<String>,
-    declared_title: Option<String>,
-    declared_metadata: String,
-    acl: Option<String>,
-}
 
 /// Makes every leased job due at `now`.
 pub(super) async fn end_all(connection: &mut SqliteConnection, now: i64) -> Result<()> {
@@ -125,45 +96,6 @@ pub(super) async fn lease(
     }
 }
 
-impl Due {
-    fn lease(self) -> Result<Lease> {
-        let scope = Scope::administrator(TenantId::new(self.tenant)?);
-        Ok(Lease {
-            job: job_id(&self.id)?,
-            fence: self.fence + 1,
-            attempt: unsigned(self.attempts + 1)?,
-            max_attempts: unsigned(self.max_attempts)?,
-            collection: CollectionScope::new(
-                scope,
-                CollectionKey(self.collection_key),
-                CollectionName::new(self.name)?,
-            ),
-            document_key: DocumentKey(self.document_key),
-            version: self.version,
-            document: NewDocument {
-                id: DocumentId::new(self.document_id)?,
-                blob: hash(&self.blob)?,
-                bytes: unsigned(self.bytes)?,
-                source: self.source,
-                media_type: self.declared_type,
-                title: self.declared_title,
-                metadata: parsed(&self.declared_metadata)?,
-                acl: self.acl.as_deref().map(parsed).transpose()?,
-            },
-        })
-    }
-}
-
-/// A stored hash.
-pub(super) fn hash(bytes: &[u8]) -> Result<ContentHash> {
-    bytes.try_into().map(ContentHash).map_err(|_| {
-        StoreError::new(
-            ErrorKind::Corrupt,
-            "the catalog holds a content hash of the wrong length: run verify",
-        )
-    })
-}
-
 /// Ends a job that nobody holds. What an earlier attempt or the client said about it is kept; so is the version of a
 /// dead one.
 async fn give_up(
@@ -185,23 +117,6 @@ async fn give_up(
         report: serde_json::Value::Null,
     };
     finish(connection, now, due.key, &end).await
-}
-
-/// A job whose lease was found to be good.
-#[derive(Debug, FromRow)]
-pub(super) struct Held {
-    pub(super) job_key: i64,
-    pub(super) version_key: i64,
-    pub(super) cancel_requested: bool,
-    /// Document or collection was deleted.
-    pub(super) gone: bool,
-    pub(super) attempts: i64,
-    pub(super) max_attempts: i64,
-    pub(super) dimension: i64,
-    /// The visible version now, and its key.
-    pub(super) visible: Option<Version>,
-    pub(super) visible_key: Option<i64>,
-    pub(super) document_created_at: i64,
 }
 
 /// The job of a lease; `Conflict` if the lease was taken over or the job ended.
@@ -354,18 +269,6 @@ pub(super) async fn retry(
     .await
     .during("queue a job again")?;
     Ok(JobState::Queued)
-}
-
-/// The end of a job that was cancelled or lost its document.
-pub(super) fn cancelled(held: &Held) -> Ending {
-    let (reason, message) =
-        if held.gone { ("deleted", "the document was deleted") } else { ("cancelled", "it was cancelled") };
-    Ending {
-        state: JobState::Cancelled,
-        reason: Some(reason.to_owned()),
-        message: Some(message.to_owned()),
-        report: serde_json::Value::Null,
-    }
 }
 
 /// Ends a held job and removes its version.

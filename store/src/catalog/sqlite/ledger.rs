@@ -1,21 +1,16 @@
 //! The books in the catalog's file: reservations, balances that ceilings are compared with, and what was settled.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::SqliteCatalog;
 use super::failure::During;
-use crate::error::{ErrorKind, Result, StoreError};
+use crate::catalog::rows::ledger::{Entry, REQUEST_DAYS, UsedRow, limits, number};
+use crate::error::Result;
 use crate::ledger::{
-    Amount, Balance, Balances, Ceiling, Ceilings, DAY, EntryKey, Exceeded, Holder, Ledger, NewEntry,
-    Settlement, Unit, UsageRow, date,
+    Amount, Balance, Balances, Ceilings, DAY, EntryKey, Exceeded, Ledger, NewEntry, Settlement, UsageRow,
 };
 use crate::scope::TenantId;
-
-/// Days for which a request's balance is kept after its last entry.
-const REQUEST_DAYS: i64 = 2;
 
 #[async_trait]
 impl Ledger for SqliteCatalog {
@@ -75,55 +70,6 @@ impl Ledger for SqliteCatalog {
     }
 }
 
-/// An entry as its row has it. Sums of such numbers stay far below what 64 bits hold.
-#[derive(Debug, FromRow)]
-struct Entry {
-    day: i64,
-    tenant: String,
-    api_key: String,
-    request: String,
-    purpose: String,
-    model: String,
-    input_tokens: i64,
-    output_tokens: i64,
-    micros: i64,
-}
-
-impl Entry {
-    fn new(new: NewEntry, now: i64) -> Self {
-        Self {
-            day: now.div_euclid(DAY),
-            tenant: new.tenant.as_str().to_owned(),
-            api_key: new.key.unwrap_or_default(),
-            request: new.request,
-            purpose: new.purpose,
-            model: new.model,
-            input_tokens: number(new.worst.input_tokens),
-            output_tokens: number(new.worst.output_tokens),
-            micros: number(new.worst.micros),
-        }
-    }
-
-    fn tokens(&self) -> i64 {
-        self.input_tokens + self.output_tokens
-    }
-
-    /// Those whose balances it counts for: tenant, key and request of each row.
-    fn holders(&self) -> Vec<[&str; 3]> {
-        let mut holders = vec![["", "", ""], [self.tenant.as_str(), "", ""]];
-        if !self.api_key.is_empty() {
-            holders.push([&self.tenant, &self.api_key, ""]);
-        }
-        holders.push([&self.tenant, "", &self.request]);
-        holders
-    }
-}
-
-/// At most 2⁵³: no amount of tokens or money that is meant comes near.
-fn number(value: u64) -> i64 {
-    value.min(1 << 53).cast_signed()
-}
-
 async fn reserve(
     connection: &mut SqliteConnection,
     now: i64,
@@ -131,9 +77,7 @@ async fn reserve(
     ceilings: Ceilings,
 ) -> Result<std::result::Result<EntryKey, Exceeded>> {
     let entry = Entry::new(entry, now);
-    if entry.request.is_empty() {
-        return Err(StoreError::new(ErrorKind::Invalid, "a call is reserved for a request with a name"));
-    }
+    entry.check()?;
     if let Some(exceeded) = exceeded(connection, &entry, &ceilings, now).await? {
         return Ok(Err(exceeded));
     }
@@ -170,28 +114,10 @@ async fn exceeded(
     ceilings: &Ceilings,
     now: i64,
 ) -> Result<Option<Exceeded>> {
-    let Ceilings { request, key, tenant, day } = ceilings;
-    let key = if entry.api_key.is_empty() { &Ceiling::default() } else { key };
-    let ends_in = Duration::from_micros((DAY - now.rem_euclid(DAY)).cast_unsigned());
-    let today = Some(entry.day);
-    for (holder, ceiling, row, on) in [
-        (Holder::Request, request, [entry.tenant.as_str(), "", &entry.request], None),
-        (Holder::Key, key, [&entry.tenant, &entry.api_key, ""], today),
-        (Holder::Tenant, tenant, [&entry.tenant, "", ""], today),
-        (Holder::Day, day, ["", "", ""], today),
-    ] {
-        if ceiling.tokens.is_none() && ceiling.micros.is_none() {
-            continue;
-        }
-        let used = balance(connection, row, on).await?;
-        for (unit, limit, used, asked) in [
-            (Unit::Tokens, ceiling.tokens, used.tokens, entry.tokens()),
-            (Unit::Micros, ceiling.micros, used.micros, entry.micros),
-        ] {
-            let asked = asked.cast_unsigned();
-            if let Some(limit) = limit.filter(|limit| used.saturating_add(asked) > *limit) {
-                return Ok(Some(Exceeded { holder, unit, limit, used, asked, ends_in }));
-            }
+    for limit in limits(entry, ceilings) {
+        let used = balance(connection, limit.row, limit.day).await?;
+        if let Some(exceeded) = limit.exceeded(entry, used, now) {
+            return Ok(Some(exceeded));
         }
     }
     Ok(None)
@@ -249,18 +175,7 @@ async fn settle(connection: &mut SqliteConnection, key: EntryKey, settlement: Se
     .await
     .during("settle a call")?;
     let Some(entry) = entry else { return Ok(false) };
-    let worst = Amount {
-        input_tokens: entry.input_tokens.cast_unsigned(),
-        cached_input_tokens: 0,
-        output_tokens: entry.output_tokens.cast_unsigned(),
-        micros: entry.micros.cast_unsigned(),
-    };
-    let (amount, estimated) = match settlement {
-        Settlement::Told(amount) => (Some(amount), false),
-        Settlement::Estimated(amount) => (Some(amount), true),
-        Settlement::Worst => (Some(worst), true),
-        Settlement::Nothing => (None, false),
-    };
+    let (amount, estimated) = entry.settled(settlement);
     let used = amount.unwrap_or_default();
     let tokens = number(used.input_tokens) + number(used.output_tokens);
     move_balances(connection, &entry, tokens - entry.tokens(), number(used.micros) - entry.micros).await?;
@@ -312,19 +227,6 @@ async fn settle_open(connection: &mut SqliteConnection) -> Result<u64> {
     Ok(settled)
 }
 
-#[derive(FromRow)]
-struct Row {
-    day: i64,
-    purpose: String,
-    model: String,
-    calls: i64,
-    estimated: i64,
-    input_tokens: i64,
-    cached_input_tokens: i64,
-    output_tokens: i64,
-    micros: i64,
-}
-
 async fn usage(
     connection: &mut SqliteConnection,
     tenant: String,
@@ -332,7 +234,7 @@ async fn usage(
     from: i64,
     to: i64,
 ) -> Result<Vec<UsageRow>> {
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<UsedRow> = sqlx::query_as(
         "SELECT day, purpose, model, sum(calls) AS calls, sum(estimated) AS estimated, \
             sum(input_tokens) AS input_tokens, sum(cached_input_tokens) AS cached_input_tokens, \
             sum(output_tokens) AS output_tokens, sum(micros) AS micros \
@@ -346,18 +248,5 @@ async fn usage(
     .fetch_all(connection)
     .await
     .during("read what was used")?;
-    let row = |row: Row| UsageRow {
-        day: date(row.day),
-        purpose: row.purpose,
-        model: row.model,
-        calls: row.calls.cast_unsigned(),
-        estimated: row.estimated.cast_unsigned(),
-        amount: Amount {
-            input_tokens: row.input_tokens.cast_unsigned(),
-            cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
-            output_tokens: row.output_tokens.cast_unsigned(),
-            micros: row.micros.cast_unsigned(),
-        },
-    };
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows.into_iter().map(UsedRow::usage).collect())
 }

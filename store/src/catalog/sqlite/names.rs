@@ -1,16 +1,17 @@
 //! The names of stored versions: kept with the version, looked up by hash under a scope, made anew for older catalogs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::connection::Database;
 use super::failure::During;
-use super::scoped::{arguments, asked, bind, json, parsed, signed, unsigned};
+use super::scoped::{arguments, asked, bind};
 use super::text;
-use crate::document::{ChunkKey, DocumentKey};
-use crate::error::{ErrorKind, Result, StoreError};
-use crate::names::{Bearer, Described, Name, NameHash, NameKind, RULES, of_document};
+use crate::catalog::rows::name::{self, NameRow, Unnamed};
+use crate::catalog::rows::values::{json, parsed, signed, unsigned};
+use crate::error::Result;
+use crate::names::{Bearer, Described, Name, NameHash, RULES, of_document};
 use crate::scope::CollectionScope;
 
 /// Rows of one name that are looked at. A name of more versions than this is nobody's in particular.
@@ -57,16 +58,6 @@ pub(super) async fn clear(connection: &mut SqliteConnection, version: i64) -> Re
     Ok(())
 }
 
-#[derive(FromRow)]
-struct Row {
-    hash: i64,
-    kind: i64,
-    ordinal: Option<i64>,
-    document_key: i64,
-    first_chunk: i64,
-    chunks: i64,
-}
-
 pub(super) async fn bearers(
     connection: &mut SqliteConnection,
     scope: CollectionScope,
@@ -98,23 +89,9 @@ pub(super) async fn bearers(
     }
     let mut arguments = arguments(&scope)?;
     bind(&mut arguments, json(&few)?)?;
-    let rows: Vec<Row> =
+    let rows: Vec<NameRow> =
         sqlx::query_as_with(SQL, arguments).fetch_all(connection).await.during("look up names")?;
-    let mut by_name: BTreeMap<i64, Vec<Bearer>> = BTreeMap::new();
-    for row in rows {
-        let kind = NameKind::of_number(row.kind).ok_or_else(|| {
-            StoreError::new(ErrorKind::Corrupt, "the catalog holds a name of no known kind: run verify")
-        })?;
-        let chunk = row.ordinal.filter(|ordinal| (0..row.chunks).contains(ordinal));
-        by_name.entry(row.hash).or_default().push(Bearer {
-            name: NameHash(row.hash),
-            kind,
-            document: DocumentKey(row.document_key),
-            chunks: row.first_chunk..row.first_chunk + row.chunks,
-            chunk: chunk.map(|ordinal| ChunkKey(row.first_chunk + ordinal)),
-        });
-    }
-    Ok(by_name.into_values().filter(|bearers| bearers.len() <= most).flatten().collect())
+    name::bearers(rows, most)
 }
 
 /// Names every stored version that was named by older rules or not at all, a batch at a time. Returns how many.
@@ -131,15 +108,6 @@ pub(super) async fn complete(database: &Database) -> Result<u64> {
         tracing::info!(versions = named, "collected the names of documents that an earlier release indexed");
     }
     Ok(named)
-}
-
-#[derive(FromRow)]
-struct Unnamed {
-    key: i64,
-    collection_key: i64,
-    id: String,
-    source: String,
-    title: Option<String>,
 }
 
 async fn complete_some(connection: &mut SqliteConnection) -> Result<u64> {

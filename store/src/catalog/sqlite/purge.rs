@@ -3,9 +3,8 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use super::failure::During;
-use super::leases::hash;
-use super::scoped::{json, signed, unsigned};
 use crate::catalog::Purged;
+use crate::catalog::rows::values::{hash, json, signed, unsigned};
 use crate::document::{ContentHash, DocumentId, Version};
 use crate::error::Result;
 use crate::scope::{CollectionScope, TenantId};

@@ -1,68 +1,19 @@
 //! Chunks as searches need them: candidates, hits joined with what is visible, spans and neighbours.
 
 use roaring::RoaringTreemap;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{FromRow, SqliteConnection};
 
-use super::changes;
 use super::failure::During;
 use super::filter_sql::{Shape, filtered};
-use super::scoped::{arguments, asked, bind, json, no_document, parsed, unsigned};
-use super::text::{self, Stitch, pieces};
+use super::scoped::{arguments, asked, bind};
+use super::text::{self, pieces};
+use crate::catalog::rows::chunk::{self, ChunkRow};
+use crate::catalog::rows::values::{json, keys, no_document, unsigned};
 use crate::document::{ChunkId, ChunkKey, DocumentId, DocumentKey, StoredChunk, Version};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::filter::Filter;
 use crate::scope::CollectionScope;
-
-#[derive(FromRow)]
-struct Row {
-    key: i64,
-    id: String,
-    document_key: i64,
-    document_id: String,
-    version: Version,
-    ordinal: i64,
-    start: i64,
-    stop: i64,
-    page: Option<i64>,
-    headings: String,
-    section_start: Option<i64>,
-    section_end: Option<i64>,
-    title: Option<String>,
-    source: String,
-    metadata: String,
-    language: Option<String>,
-    links: Option<String>,
-    piece: Option<Vec<u8>>,
-}
-
-impl Row {
-    fn chunk(self, text: String) -> Result<StoredChunk> {
-        let section = match (self.section_start, self.section_end) {
-            (Some(start), Some(end)) => Some((unsigned(start)?, unsigned(end)?)),
-            _ => None,
-        };
-        Ok(StoredChunk {
-            key: ChunkKey(self.key),
-            id: ChunkId(self.id),
-            document_key: DocumentKey(self.document_key),
-            document_id: DocumentId::new(self.document_id)?,
-            version: self.version,
-            ordinal: unsigned(self.ordinal)?,
-            start: unsigned(self.start)?,
-            end: unsigned(self.stop)?,
-            text,
-            page: self.page.map(unsigned).transpose()?,
-            headings: parsed(&self.headings)?,
-            section,
-            title: self.title,
-            source: self.source,
-            metadata: parsed(&self.metadata)?,
-            language: self.language,
-            links: self.links.as_deref().map(parsed).transpose()?.unwrap_or_default(),
-        })
-    }
-}
 
 /// Visible chunks out of `from`, which names them `c`.
 macro_rules! chunks {
@@ -89,22 +40,11 @@ async fn fetch(
     arguments: SqliteArguments,
     filter: Option<&Filter>,
 ) -> Result<Vec<StoredChunk>> {
-    let rows: Vec<Row> = filtered(sql, arguments, filter, Shape::Each, IN_ORDER)?
+    let rows: Vec<ChunkRow> = filtered(sql, arguments, filter, Shape::Each, IN_ORDER)?
         .fetch_all(connection)
         .await
         .during("read the chunks")?;
-    let mut chunks = Vec::new();
-    let mut stitch = Stitch::default();
-    for mut row in rows {
-        let piece = row.piece.take();
-        if let Some((done, text)) = stitch.push(row.key, piece, row.start, row.stop, row)? {
-            chunks.push(done.chunk(text)?);
-        }
-    }
-    if let Some((done, text)) = stitch.finish()? {
-        chunks.push(done.chunk(text)?);
-    }
-    Ok(chunks)
+    chunk::chunks(rows)
 }
 
 pub(super) async fn visible_chunks(
@@ -184,7 +124,7 @@ pub(super) async fn candidates(
         .fetch_all(connection)
         .await
         .during("find the candidates")?;
-    changes::keys(ranges)
+    keys(ranges)
 }
 
 /// Key of the visible version, its number, and its length in bytes.
@@ -225,33 +165,5 @@ pub(super) async fn text_span(
         ));
     }
     let bytes = text::span(connection, key, start, end.min(length)).await?;
-    let skip = bytes.iter().take_while(|byte| (0x80..0xc0).contains(*byte)).count();
-    let kept = &bytes[skip..];
-    match std::str::from_utf8(kept) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(cut) if cut.error_len().is_none() => {
-            Ok(String::from_utf8_lossy(&kept[..cut.valid_up_to()]).into_owned())
-        }
-        Err(damage) => {
-            Err(StoreError::new(ErrorKind::Corrupt, "the catalog holds text that is not UTF-8: run verify")
-                .with_source(damage))
-        }
-    }
-}
-
-/// The positions around an ordinal.
-pub(super) fn around(ordinal: u32, before: u32, after: u32) -> std::ops::RangeInclusive<u32> {
-    ordinal.saturating_sub(before)..=ordinal.saturating_add(after)
-}
-
-/// A limit for a listing.
-pub(super) fn limit(limit: u32) -> Result<u32> {
-    if (1..=1000).contains(&limit) {
-        Ok(limit)
-    } else {
-        Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!("a page of {limit} is not possible: ask for 1 to 1000"),
-        ))
-    }
+    chunk::cut(&bytes)
 }

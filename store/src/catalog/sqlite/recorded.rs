@@ -1,11 +1,11 @@
 //! Kept searches: written under a bound, listed for whoever sees everything.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::scoped::{json, living, parsed, principals};
-use crate::clock::rfc3339;
-use crate::document::ChunkId;
+use super::scoped::living;
+use crate::catalog::rows::query::QueryRow;
+use crate::catalog::rows::values::{json, principals};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::queries::{KeptQueries, NewQuery, RecordedQuery};
 use crate::scope::{Access, CollectionScope};
@@ -61,16 +61,6 @@ pub(super) async fn forget(connection: &mut SqliteConnection, collection: i64) -
     Ok(())
 }
 
-#[derive(FromRow)]
-struct Row {
-    key: i64,
-    principals: String,
-    request: String,
-    settings: String,
-    chunks: String,
-    at: i64,
-}
-
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     scope: CollectionScope,
@@ -83,7 +73,7 @@ pub(super) async fn list(
         ));
     }
     living(connection, &scope).await?;
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<QueryRow> = sqlx::query_as(
         "SELECT key, principals, request, settings, chunks, at FROM queries WHERE collection_key = ? \
          ORDER BY key DESC LIMIT ?",
     )
@@ -92,15 +82,5 @@ pub(super) async fn list(
     .fetch_all(connection)
     .await
     .during("list the queries")?;
-    rows.into_iter()
-        .map(|row| {
-            let access = match row.principals.as_str() {
-                "true" => Access::Everything,
-                own => Access::Principals(parsed(own)?),
-            };
-            let chunks: Vec<ChunkId> = parsed(&row.chunks)?;
-            let query = NewQuery { request: parsed(&row.request)?, settings: row.settings, chunks };
-            Ok(RecordedQuery { key: row.key, access, query, at: rfc3339(row.at) })
-        })
-        .collect()
+    rows.into_iter().map(QueryRow::query).collect()
 }

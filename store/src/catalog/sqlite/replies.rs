@@ -7,7 +7,8 @@ use sqlx::SqliteConnection;
 
 use super::SqliteCatalog;
 use super::failure::During;
-use super::scoped::{json, living, parsed};
+use super::scoped::living;
+use crate::catalog::rows::values::{json, parsed};
 use crate::clock::micros;
 use crate::document::ContentHash;
 use crate::error::Result;

@@ -1,49 +1,21 @@
 //! Runs of an agent, under their owner.
 
 use async_trait::async_trait;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::SqliteCatalog;
-use super::conversations::uuid;
 use super::failure::During;
-use super::scoped::{json, living, parsed, signed, unsigned};
-use crate::clock::rfc3339;
+use super::scoped::living;
+use crate::catalog::rows::talk::RunRow;
+use crate::catalog::rows::values::{json, signed};
 use crate::conversations::Owner;
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::runs::{NewRun, Run, RunState, Runs};
 use crate::scope::CollectionScope;
 
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    collection: String,
-    conversation: Option<String>,
-    state: String,
-    version: i64,
-    body: String,
-    expires_at: i64,
-}
-
-impl Row {
-    fn run(self) -> Result<Run> {
-        let state = RunState::named(&self.state).ok_or_else(|| {
-            StoreError::new(ErrorKind::Corrupt, "the catalog holds a run of no known state: run verify")
-        })?;
-        Ok(Run {
-            id: uuid(&self.id)?,
-            collection: self.collection,
-            conversation: self.conversation.as_deref().map(uuid).transpose()?,
-            state,
-            version: unsigned(self.version)?,
-            body: parsed(&self.body)?,
-            expires_at: rfc3339(self.expires_at),
-        })
-    }
-}
-
 async fn find(connection: &mut SqliteConnection, now: i64, owner: &Owner, id: Uuid) -> Result<Run> {
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<RunRow> = sqlx::query_as(
         "SELECT r.id, c.name AS collection, r.conversation, r.state, r.version, r.body, r.expires_at \
          FROM runs r JOIN collections c ON c.key = r.collection_key AND c.deleted_at IS NULL \
          WHERE r.id = ? AND r.tenant = ? AND r.owner = ? AND r.expires_at > ?",

@@ -5,20 +5,21 @@ use std::collections::HashMap;
 use serde_json::json as value;
 use sqlx::SqliteConnection;
 
-use super::changes::{self, floats};
+use super::changes;
 use super::failure::During;
-use super::leases::{Held, abandon, cancelled, finish, hash, held, supersede};
+use super::leases::{abandon, finish, held, supersede};
 use super::names;
-use super::scoped::{json, signed, unsigned};
 use super::text;
 use super::versions::{self, remove, show};
 use crate::catalog::ChangeKind;
+use crate::catalog::rows::job::cancelled;
+use crate::catalog::rows::processed::{names_of, own_fields, page_count};
+use crate::catalog::rows::values::{floats, hash, json, signed, unsigned};
 use crate::clock::rfc3339;
 use crate::document::{ContentHash, Metadata, ProcessedDocument, Seq};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::filter::{Scalar, flatten};
 use crate::jobs::{Ending, JobState, Lease};
-use crate::names::{Described, Name, of_document};
 use crate::scope::CollectionScope;
 
 pub(super) async fn known_vectors(
@@ -39,34 +40,6 @@ pub(super) async fn known_vectors(
     .await
     .during("look up known vectors")?;
     rows.into_iter().map(|(found, vector)| Ok((hash(&found)?, floats(&vector)))).collect()
-}
-
-/// Refuses what would break spans or search later.
-pub(super) fn check(processed: &ProcessedDocument) -> Result<()> {
-    let text = &processed.text;
-    let fits =
-        |start: usize, end: usize| start <= end && text.is_char_boundary(start) && text.is_char_boundary(end);
-    let mut ordinals = 0..;
-    for chunk in &processed.chunks {
-        let problem = if ordinals.next() != Some(chunk.ordinal) {
-            "is out of order"
-        } else if !fits(chunk.start, chunk.end) || !chunk.section.is_none_or(|(start, end)| fits(start, end))
-        {
-            "has a span outside the text or within a character"
-        } else if !chunk.vector.iter().all(|component| component.is_finite()) {
-            "has a vector with a component that is not a number"
-        } else {
-            continue;
-        };
-        return Err(StoreError::new(ErrorKind::Invalid, format!("chunk {} {problem}", chunk.ordinal)));
-    }
-    if processed.pages.iter().any(|page| !fits(page.start, page.end)) {
-        return Err(StoreError::new(
-            ErrorKind::Invalid,
-            "a page has a span outside the text or within a character",
-        ));
-    }
-    Ok(())
 }
 
 /// The inner error is an answer that keeps what was written.
@@ -124,22 +97,6 @@ pub(super) async fn store_version(
     names::store(connection, version.key, version.collection_key, &names_of(&lease, &processed)).await?;
     text::store(connection, version.key, processed.text).await?;
     changes::record(connection, &version, ChangeKind::Stored).await.map(Ok)
-}
-
-fn names_of(lease: &Lease, processed: &ProcessedDocument) -> Vec<Name> {
-    let chunks: Vec<(usize, usize, &[String])> =
-        processed.chunks.iter().map(|chunk| (chunk.start, chunk.end, chunk.headings.as_slice())).collect();
-    of_document(&Described {
-        id: lease.document.id.as_str(),
-        source: &lease.document.source,
-        title: processed.title.as_deref(),
-        text: &processed.text,
-        chunks: &chunks,
-    })
-}
-
-fn page_count(processed: &ProcessedDocument) -> i64 {
-    processed.pages.iter().map(|page| i64::from(page.page)).max().unwrap_or(0)
 }
 
 /// Takes away what an earlier attempt stored. The chunks' keys stay, so that the indexes can be told to drop them.
@@ -224,30 +181,6 @@ async fn store_chunks(
     .await
     .during("store the vectors")?;
     Ok(first)
-}
-
-/// The metadata that filters see: the document's, and its own fields in front of the client's names.
-fn own_fields(held: &Held, lease: &Lease, processed: &ProcessedDocument) -> Metadata {
-    let mut fields: Metadata = processed
-        .metadata
-        .iter()
-        .filter(|(name, _)| !name.starts_with('_'))
-        .map(|(n, v)| (n.clone(), v.clone()))
-        .collect();
-    let mut languages: Vec<&str> =
-        processed.chunks.iter().filter_map(|chunk| chunk.language.as_deref()).collect();
-    languages.sort_unstable();
-    languages.dedup();
-    fields.insert("_id".to_owned(), value!(lease.document.id));
-    fields.insert("_source".to_owned(), value!(lease.document.source));
-    fields.insert("_media_type".to_owned(), value!(processed.media_type));
-    fields.insert("_language".to_owned(), value!(languages));
-    fields.insert("_pages".to_owned(), value!(page_count(processed)));
-    fields.insert("_created_at".to_owned(), value!(rfc3339(held.document_created_at)));
-    if let Some(title) = &processed.title {
-        fields.insert("_title".to_owned(), value!(title));
-    }
-    fields
 }
 
 async fn store_fields(

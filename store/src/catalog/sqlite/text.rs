@@ -1,10 +1,11 @@
-//! Stored text in pieces: how it is cut, and how spans are put together again.
+//! Stored text in pieces: how it is cut, and which pieces a chunk needs.
 
 use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::scoped::signed;
-use crate::error::{ErrorKind, Result, StoreError};
+use crate::catalog::rows::chunk::utf8;
+use crate::catalog::rows::values::signed;
+use crate::error::Result;
 
 /// Bytes of a piece. The schema and the statements below know the number; it is part of the format.
 pub(super) const PIECE: usize = 8192;
@@ -77,59 +78,4 @@ pub(super) async fn whole(connection: &mut SqliteConnection, version: i64) -> Re
             .await
             .during("read the text")?;
     utf8(pieces.concat())
-}
-
-fn utf8(bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|e| {
-        StoreError::new(ErrorKind::Corrupt, "the catalog holds text that is not UTF-8: run verify")
-            .with_source(e)
-    })
-}
-
-/// Collects the pieces of consecutive rows of one chunk.
-pub(super) struct Stitch<R> {
-    open: Option<(i64, R, i64, Vec<u8>)>,
-}
-
-impl<R> Default for Stitch<R> {
-    fn default() -> Self {
-        Self { open: None }
-    }
-}
-
-impl<R> Stitch<R> {
-    /// Takes a row of chunk `key` with its piece of `start..end`; returns the chunk before it, once complete.
-    pub(super) fn push(
-        &mut self,
-        key: i64,
-        piece: Option<Vec<u8>>,
-        start: i64,
-        end: i64,
-        row: R,
-    ) -> Result<Option<(R, String)>> {
-        let piece = piece.unwrap_or_default();
-        match &mut self.open {
-            Some((open, _, _, bytes)) if *open == key => {
-                bytes.extend_from_slice(&piece);
-                Ok(None)
-            }
-            _ => {
-                let done = self.finish();
-                self.open = Some((key, row, end - start, piece));
-                done
-            }
-        }
-    }
-
-    /// The last chunk.
-    pub(super) fn finish(&mut self) -> Result<Option<(R, String)>> {
-        let Some((key, row, length, bytes)) = self.open.take() else {
-            return Ok(None);
-        };
-        if i64::try_from(bytes.len()) != Ok(length) {
-            let message = format!("the text of chunk {key} is not whole in the catalog: run verify");
-            return Err(StoreError::new(ErrorKind::Corrupt, message));
-        }
-        Ok(Some((row, utf8(bytes)?)))
-    }
 }

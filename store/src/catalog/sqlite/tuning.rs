@@ -3,8 +3,9 @@
 use sqlx::SqliteConnection;
 
 use super::failure::During;
-use super::scoped::{arguments, asked, bind, json, living, parsed};
+use super::scoped::{arguments, asked, bind, living};
 use crate::catalog::LanguageSample;
+use crate::catalog::rows::values::{json, parsed};
 use crate::document::ChunkKey;
 use crate::error::Result;
 use crate::scope::CollectionScope;

@@ -1,23 +1,19 @@
 //! Events and their deliveries: planned once per receiver, tried until they are through or given up, kept for replay.
 
 use async_trait::async_trait;
-use serde_json::json as value;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
+use super::SqliteCatalog;
 use super::failure::During;
-use super::scoped::{json, parsed, signed, unsigned};
-use super::{SqliteCatalog, queries};
 use crate::catalog::Page;
-use crate::clock::{micros, rfc3339};
+use crate::catalog::rows::delivery::{
+    DeliveryRow, EventRow, KEPT, REMEMBERED, before, check, outcome, page, state_name,
+};
+use crate::catalog::rows::values::{self, json, signed, unsigned};
 use crate::error::{ErrorKind, Result, StoreError};
-use crate::scope::{Access, Scope};
+use crate::scope::Scope;
 use crate::webhooks::{Attempt, Delivery, DeliveryRows, DeliveryState, Planned, Receiver};
-
-/// Finished deliveries kept for each receiver.
-const KEPT: i64 = 10_000;
-/// No longer than this, in microseconds: thirty days.
-const REMEMBERED: i64 = 30 * 24 * 3600 * 1_000_000;
 
 /// The number of the newest event that there ever was; events themselves are forgotten.
 macro_rules! newest {
@@ -45,9 +41,9 @@ impl DeliveryRows for SqliteCatalog {
             .await
     }
 
-    async fn due_deliveries(&self, endpoint: &str, limit: u32) -> Result<Vec<Delivery>> {
-        let (now, endpoint) = (self.now(), endpoint.to_owned());
-        self.database.read(move |connection| Box::pin(due(connection, now, endpoint, limit))).await
+    async fn due_deliveries(&self, receiver: &Receiver, limit: u32) -> Result<Vec<Delivery>> {
+        let (now, receiver) = (self.now(), receiver.clone());
+        self.database.read(move |connection| Box::pin(due(connection, now, receiver, limit))).await
     }
 
     async fn settle_delivery(&self, id: &str, attempt: Attempt) -> Result<()> {
@@ -64,7 +60,7 @@ impl DeliveryRows for SqliteCatalog {
         limit: u32,
     ) -> Result<Page<Delivery>> {
         check(scope)?;
-        let limit = queries::limit(limit)?;
+        let limit = values::limit(limit)?;
         let (scope, endpoint, cursor) =
             (scope.clone(), endpoint.map(str::to_owned), cursor.map(str::to_owned));
         self.database
@@ -129,36 +125,6 @@ async fn is_news(connection: &mut SqliteConnection, receiver: Receiver) -> Resul
     .during("look for events")
 }
 
-#[derive(FromRow)]
-struct Event {
-    seq: i64,
-    collection: String,
-    kind: String,
-    document_id: Option<String>,
-    version: Option<i64>,
-    job: Option<String>,
-    reason: Option<String>,
-    at: i64,
-}
-
-impl Event {
-    fn payload(&self) -> serde_json::Value {
-        let mut data = value!({ "collection": self.collection });
-        let members = [
-            ("document_id", self.document_id.as_ref().map(|id| value!(id))),
-            ("version", self.version.map(|version| value!(version))),
-            ("job", self.job.as_ref().map(|job| value!(job))),
-            ("reason", self.reason.as_ref().map(|reason| value!(reason))),
-        ];
-        for (name, member) in members {
-            if let Some(member) = member {
-                data[name] = member;
-            }
-        }
-        value!({ "type": self.kind, "timestamp": rfc3339(self.at), "data": data })
-    }
-}
-
 async fn plan(
     connection: &mut SqliteConnection,
     now: i64,
@@ -193,7 +159,7 @@ async fn plan(
         .fetch_one(&mut *connection)
         .await
         .during("plan deliveries")?;
-    let events: Vec<Event> = sqlx::query_as(
+    let events: Vec<EventRow> = sqlx::query_as(
         "SELECT seq, collection, kind, document_id, version, job, reason, at FROM events WHERE seq > ?1 AND tenant = ?2 \
             AND (?3 = '[]' OR kind IN (SELECT value FROM json_each(?3))) \
             AND (?4 = '[]' OR collection IN (SELECT value FROM json_each(?4))) ORDER BY seq LIMIT ?5",
@@ -247,84 +213,33 @@ async fn plan(
     Ok(Planned { deliveries: unsigned(signed(events.len())?)?, lost: unsigned(lost)? })
 }
 
-#[derive(FromRow)]
-struct Row {
-    key: i64,
-    id: String,
-    endpoint: String,
-    kind: String,
-    payload: String,
-    state: String,
-    attempts: i64,
-    status: Option<i64>,
-    error: Option<String>,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl Row {
-    fn delivery(self) -> Result<Delivery> {
-        let state = match self.state.as_str() {
-            "pending" => DeliveryState::Pending,
-            "delivered" => DeliveryState::Delivered,
-            "failed" => DeliveryState::Failed,
-            other => {
-                let message = format!("the catalog holds the unknown delivery state {other:?}: run verify");
-                return Err(StoreError::new(ErrorKind::Corrupt, message));
-            }
-        };
-        Ok(Delivery {
-            id: self.id,
-            endpoint: self.endpoint,
-            kind: self.kind,
-            payload: parsed(&self.payload)?,
-            state,
-            attempts: unsigned(self.attempts)?,
-            status: self.status.map(unsigned).transpose()?,
-            error: self.error,
-            created_at: rfc3339(self.created_at),
-            updated_at: rfc3339(self.updated_at),
-        })
-    }
-}
-
-fn name(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Pending => "pending",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Failed => "failed",
-    }
-}
-
 async fn due(
     connection: &mut SqliteConnection,
     now: i64,
-    endpoint: String,
+    receiver: Receiver,
     limit: u32,
 ) -> Result<Vec<Delivery>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT * FROM deliveries WHERE endpoint = ? AND state = 'pending' AND due_at <= ? ORDER BY due_at, key LIMIT ?",
+    let rows: Vec<DeliveryRow> = sqlx::query_as(
+        "SELECT * FROM deliveries WHERE endpoint = ? AND tenant = ? AND state = 'pending' AND due_at <= ? \
+         ORDER BY due_at, key LIMIT ?",
     )
-    .bind(endpoint)
+    .bind(receiver.endpoint)
+    .bind(receiver.tenant.as_str())
     .bind(now)
     .bind(i64::from(limit))
     .fetch_all(connection)
     .await
     .during("look for deliveries")?;
-    rows.into_iter().map(Row::delivery).collect()
+    rows.into_iter().map(DeliveryRow::delivery).collect()
 }
 
 async fn settle(connection: &mut SqliteConnection, now: i64, id: String, attempt: Attempt) -> Result<()> {
-    let (state, due) = match (&attempt.error, attempt.retry) {
-        (None, _) => (DeliveryState::Delivered, now),
-        (Some(_), Some(wait)) => (DeliveryState::Pending, now.saturating_add(micros(wait))),
-        (Some(_), None) => (DeliveryState::Failed, now),
-    };
+    let (state, due) = outcome(&attempt, now);
     sqlx::query(
         "UPDATE deliveries SET state = ?, attempts = attempts + 1, due_at = ?, status = ?, error = ?, updated_at = ? \
          WHERE id = ?",
     )
-    .bind(name(state))
+    .bind(state_name(state))
     .bind(due)
     .bind(attempt.status.map(i64::from))
     .bind(attempt.error)
@@ -336,17 +251,6 @@ async fn settle(connection: &mut SqliteConnection, now: i64, id: String, attempt
     Ok(())
 }
 
-/// Deliveries tell of every document of the tenant.
-fn check(scope: &Scope) -> Result<()> {
-    if *scope.access() == Access::Everything {
-        return Ok(());
-    }
-    Err(StoreError::new(
-        ErrorKind::Unauthorized,
-        "deliveries are shown to the tenant's administrator only: they tell of everybody's documents",
-    ))
-}
-
 async fn list(
     connection: &mut SqliteConnection,
     scope: Scope,
@@ -355,33 +259,24 @@ async fn list(
     cursor: Option<String>,
     limit: u32,
 ) -> Result<Page<Delivery>> {
-    let before = match cursor {
-        None => i64::MAX,
-        Some(cursor) => cursor.parse::<i64>().map_err(|_| {
-            StoreError::new(ErrorKind::Invalid, "the cursor is not one that a page gave: take its `next`")
-        })?,
-    };
-    let mut rows: Vec<Row> = sqlx::query_as(
+    let before = before(cursor.as_deref())?;
+    let rows: Vec<DeliveryRow> = sqlx::query_as(
         "SELECT * FROM deliveries WHERE tenant = ?1 AND (?2 IS NULL OR endpoint = ?2) AND (?3 IS NULL OR state = ?3) \
             AND key < ?4 ORDER BY key DESC LIMIT ?5",
     )
     .bind(scope.tenant().as_str())
     .bind(endpoint)
-    .bind(state.map(name))
+    .bind(state.map(state_name))
     .bind(before)
     .bind(i64::from(limit) + 1)
     .fetch_all(connection)
     .await
     .during("list the deliveries")?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let next = rows.last().filter(|_| more).map(|row| row.key.to_string());
-    Ok(Page { items: rows.into_iter().map(Row::delivery).collect::<Result<_>>()?, next })
+    page(rows, limit)
 }
 
 async fn replay(connection: &mut SqliteConnection, now: i64, scope: Scope, id: String) -> Result<Delivery> {
-    let row: Option<Row> = sqlx::query_as(
+    let row: Option<DeliveryRow> = sqlx::query_as(
         "UPDATE deliveries SET state = 'pending', attempts = 0, due_at = ?1, updated_at = ?1 \
          WHERE id = ?2 AND tenant = ?3 RETURNING *",
     )

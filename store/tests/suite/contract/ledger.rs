@@ -151,6 +151,8 @@ pub(crate) async fn what_was_left_open_is_charged_at_its_worst(books: &Books) {
     books.open(entry("r", Some("k"))).await;
     let settled = books.open(entry("s", Some("k"))).await;
     books.ledger.settle(settled, Settlement::Told(amount(1, 1, 1))).await.unwrap();
+    // As long as nobody can be making the call any more.
+    books.clock.advance(Duration::from_secs(3_601));
     assert_eq!(books.ledger.settle_open().await.unwrap(), 1);
     assert_eq!(books.ledger.settle_open().await.unwrap(), 0);
     assert_eq!(books.balances(Some("k")).await.key, Balance { tokens: 102, micros: 1_001 });

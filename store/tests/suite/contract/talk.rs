@@ -141,3 +141,18 @@ pub(crate) async fn a_run_expires(t: &Talk<'_>) {
     // Another run takes its place, and its id is free.
     t.runs.keep_run(&ada, &docs, new).await.unwrap();
 }
+
+/// Calls a macro with the name of every rule.
+macro_rules! rules {
+    ($tests:ident) => {
+        $tests! {
+            a_conversation_is_kept_turn_by_turn,
+            conversations_are_their_owners_alone,
+            conversations_are_listed_newest_first_and_bounded,
+            deleting_takes_turns_and_runs_along,
+            of_two_decisions_about_a_run_one_counts,
+            a_run_expires,
+        }
+    };
+}
+pub(crate) use rules;

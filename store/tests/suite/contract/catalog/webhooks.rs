@@ -21,7 +21,7 @@ async fn plan(f: &Fixture, receiver: &Receiver) -> Planned {
 }
 
 async fn due(f: &Fixture, endpoint: &str) -> Vec<Delivery> {
-    f.catalog.due_deliveries(endpoint, 100).await.unwrap()
+    f.catalog.due_deliveries(&receiver(endpoint), 100).await.unwrap()
 }
 
 fn failed(retry: Option<Duration>) -> Attempt {
@@ -66,6 +66,9 @@ pub(crate) async fn receivers_are_told_once_of_what_is_theirs(f: &Fixture) {
     assert_eq!(plan(f, &few).await.deliveries, 1);
     assert_eq!(due(f, "few").await[0].payload["data"]["document_id"], "a");
     assert_eq!(plan(f, &elsewhere).await, Planned::default());
+    // Whoever takes a receiver's name for another tenant gets nothing that was planned before.
+    let heir = Receiver { tenant: tenant("elsewhere"), ..all };
+    assert_eq!(f.catalog.due_deliveries(&heir, 100).await.unwrap(), vec![]);
 }
 
 pub(crate) async fn deliveries_are_retried_given_up_and_replayed(f: &Fixture) {
