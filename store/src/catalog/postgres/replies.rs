@@ -1,4 +1,4 @@
-//! Kept replies in the catalog's file. Triggers of the schema remove those whose documents change or go.
+//! Kept replies in the database. Triggers of the schema remove those whose documents change or go.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use wellspring_store::catalog::Catalog;
-use wellspring_store::catalog::postgres::PostgresCatalog;
+use wellspring_store::catalog::postgres::{PostgresCatalog, PostgresConfig, probe};
 use wellspring_store::clock::TestClock;
 use wellspring_store::{ErrorKind, Seq};
 
@@ -174,4 +174,21 @@ async fn a_nul_in_a_title_does_not_refuse_the_document() {
     assert_eq!(f.texts(&docs).await, ["text\0with\n"]);
     let kept = f.catalog.document(&docs, &crate::contract::fixture::id("a")).await.unwrap();
     assert_eq!((kept.title.as_deref(), kept.source.as_str()), (Some("one\u{fffd}two"), "a\u{fffd}b.txt"));
+}
+
+#[tokio::test]
+async fn a_look_at_a_database_says_what_it_is_and_makes_nothing() {
+    for release in [Release::Pg16, Release::Pg18] {
+        let Some(server) = super::server(release) else { continue };
+        let config = PostgresConfig::new(server.url(super::server::OWNER, &server.database().await));
+        for begun in [false, true] {
+            // The second look comes before the schema is made as well: the first one made nothing.
+            let found = probe(&config).await.unwrap();
+            assert!(!found.begun && found.pgvector.is_some(), "{found:?}");
+            if begun {
+                PostgresCatalog::open(&config, Arc::new(TestClock::at(NOON))).await.unwrap();
+                assert!(probe(&config).await.unwrap().begun);
+            }
+        }
+    }
 }
