@@ -91,7 +91,7 @@ async fn bounds_and_kinds_are_kept() {
         ("application/x-ndjson", vec![b'x'; 2_001], StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
         (
             "application/zip",
-            archive(&[("a", "1"), ("b", "2"), ("c", "3")]),
+            archive(&std::array::from_fn::<_, 9, _>(|at| (&"abcdefghi"[at..=at], "1"))),
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
         ),
@@ -99,6 +99,11 @@ async fn bounds_and_kinds_are_kept() {
         let reply = send(&server, kind, None, body).await;
         assert_eq!((reply.status, reply.problem()), (status, code), "{kind}");
     }
+    // What was accepted before the bound was reached is durable, and told.
+    let reply = send(&server, "application/zip", None, archive(&[("a", "1"), ("b", "2"), ("c", "3")])).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.body);
+    assert_eq!(reply.body["accepted"].as_array().unwrap().len(), 2, "{}", reply.body);
+    assert_eq!(reply.body["failed"][0]["code"], "too-large", "{}", reply.body);
 }
 
 /// What was accepted before an upload breaks off is durable, so its jobs are told with the reason; and each entry counts

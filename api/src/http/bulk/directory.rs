@@ -54,7 +54,7 @@ mod tests {
             writer.start_file(format!("{number}"), SimpleFileOptions::default()).unwrap();
             writer.write_all(b"x").unwrap();
         }
-        writer.set_comment(comment);
+        writer.set_comment(comment).unwrap();
         writer.finish().unwrap().into_inner()
     }
 
