@@ -41,8 +41,8 @@ enum Identity {
     Local,
     /// The id of an API key.
     Key(String),
-    /// The subject of a token.
-    User(String),
+    /// The subject of a token, and when that ends, in seconds since 1970.
+    User { subject: String, until: i64 },
 }
 
 impl Sender {
@@ -61,7 +61,7 @@ impl Sender {
         match &self.identity {
             Identity::Local => None,
             Identity::Key(id) => Some(id.clone()),
-            Identity::User(_) => Some(self.actor()),
+            Identity::User { .. } => Some(self.actor()),
         }
     }
 
@@ -85,7 +85,7 @@ impl Sender {
         match &self.identity {
             Identity::Local => "local".to_owned(),
             Identity::Key(id) => format!("key:{id}"),
-            Identity::User(subject) => format!("user:{subject}"),
+            Identity::User { subject, .. } => format!("user:{subject}"),
         }
     }
 
@@ -158,8 +158,8 @@ impl Authenticator {
         match &self.tokens {
             Some(verifier) => {
                 let now = jiff::Timestamp::now().as_second();
-                let (grant, subject) = verifier.verify(credential, now).await.map_err(Refusal::Bad)?;
-                Ok(Sender { grant, identity: Identity::User(subject) })
+                let (grant, subject, until) = verifier.verify(credential, now).await.map_err(Refusal::Bad)?;
+                Ok(Sender { grant, identity: Identity::User { subject, until } })
             }
             None => Err(Refusal::Bad("malformed")),
         }
@@ -180,10 +180,17 @@ impl Authenticator {
         }
     }
 
-    /// Resolves when the sender's key has been revoked or has expired, at most a second later: for streams, which outlive the
-    /// look at their credential. A token is good until its `exp` and does not resolve it.
+    /// Resolves when the sender's key has been revoked or has expired, at most a second later, or its token has ended: for
+    /// streams, which outlive the look at their credential.
     pub(crate) async fn revocation(self, sender: Sender) {
-        let Identity::Key(id) = &sender.identity else { return std::future::pending().await };
+        let id = match &sender.identity {
+            Identity::Local => return std::future::pending().await,
+            Identity::User { until, .. } => {
+                let left = until.saturating_sub(jiff::Timestamp::now().as_second());
+                return tokio::time::sleep(Duration::from_secs(u64::try_from(left).unwrap_or(0))).await;
+            }
+            Identity::Key(id) => id,
+        };
         loop {
             tokio::time::sleep(RECHECK).await;
             match self.accounts.living_key(id).await {

@@ -51,8 +51,8 @@ impl Verifier {
         Ok(Self { config, keys })
     }
 
-    /// What the token grants, and its subject. `now` is in seconds since 1970.
-    pub(super) async fn verify(&self, token: &str, now: i64) -> Result<(Grant, String), Reason> {
+    /// What the token grants, its subject, and when it ends, leeway included. Times are in seconds since 1970.
+    pub(super) async fn verify(&self, token: &str, now: i64) -> Result<(Grant, String, i64), Reason> {
         if token.len() > LONGEST {
             return Err("oversized");
         }
@@ -75,8 +75,9 @@ impl Verifier {
         validation.validate_nbf = false;
         let claims =
             jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation).map_err(reason)?.claims;
-        self.check_times(&claims, now)?;
-        self.grant(&claims)
+        let until = self.check_times(&claims, now)?;
+        let (grant, subject) = self.grant(&claims)?;
+        Ok((grant, subject, until))
     }
 
     /// Refuses headers that try to choose how they are checked; returns the key's id.
@@ -107,7 +108,8 @@ impl Verifier {
         }
     }
 
-    fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<(), Reason> {
+    /// When the token ends, leeway included.
+    fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<i64, Reason> {
         let time = |name: &str| claims.get(name).and_then(Value::as_i64).filter(|at| *at >= 0);
         let leeway = signed(self.config.leeway_seconds);
         let (Some(expires), Some(starts)) = (time("exp"), time("nbf")) else { return Err("claims") };
@@ -121,9 +123,8 @@ impl Verifier {
             return Err("long-lived");
         }
         match claims.get("iat") {
-            None => Ok(()),
-            Some(_) if time("iat").is_some_and(|at| at <= now.saturating_add(leeway)) => Ok(()),
-            Some(_) => Err("not-yet"),
+            Some(_) if time("iat").is_none_or(|at| at > now.saturating_add(leeway)) => Err("not-yet"),
+            _ => Ok(expires.saturating_add(leeway)),
         }
     }
 

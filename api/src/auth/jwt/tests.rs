@@ -125,16 +125,16 @@ fn header(algorithm: &str) -> Value {
 async fn claims_become_a_scope() {
     let verifier = of_shared().await;
     let verify = async |claims: Value| verifier.verify(&shared().token(&header("HS256"), &claims), NOW).await;
-    let (grant, subject) = verify(claims()).await.unwrap();
+    let (grant, subject, until) = verify(claims()).await.unwrap();
     let principals = ["group:dev", "group:ops", "user:ada"].map(str::to_owned).into();
     let scope = Scope::restricted(TenantId::new("acme").unwrap(), principals, Collections::All);
-    assert_eq!((grant.scope, subject.as_str()), (scope, "ada"));
+    assert_eq!((grant.scope, subject.as_str(), until), (scope, "ada", NOW + 630));
     assert_eq!(grant.rights.iter().collect::<Vec<_>>(), [Right::Read, Right::Write]);
     // An administrator sees all of its tenant; nobody becomes an operator by a token.
-    let (admin, _) = verify(with(json!({ "scope": ["admin", "operator"] }))).await.unwrap();
+    let (admin, ..) = verify(with(json!({ "scope": ["admin", "operator"] }))).await.unwrap();
     assert_eq!(*admin.scope.access(), Access::Everything);
     assert!(!admin.rights.permit(Right::Operator));
-    let (nothing, _) = verify(with(json!({ "scope": null, "groups": null }))).await.unwrap();
+    let (nothing, ..) = verify(with(json!({ "scope": null, "groups": null }))).await.unwrap();
     assert!(nothing.rights.is_empty());
 }
 

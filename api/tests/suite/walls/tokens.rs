@@ -2,10 +2,12 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value, json};
 
 use super::visitor::{UNLIMITED, Visitor, secured};
+use crate::support::{PATIENCE, silent_endpoint};
 
 const SECRET: &str = "fR4x1oZb8vQm2LhK9wYtD5sNc7UeJ3gA6pXiB0yE";
 
@@ -87,4 +89,27 @@ fn a_weak_secret_keeps_the_server_from_starting() {
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(message.contains("auth.jwt.secret") && !message.contains(weak), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let (endpoint, mut connections) = silent_endpoint().await;
+    let embedders = format!(r#"[{{name="silent",base_url="{endpoint}",model="m",dimension=8}}]"#);
+    let mut settings = settings(SECRET);
+    settings.push(("models.embedders", &embedders));
+    let (server, _) = secured(&settings).await;
+    let admin = Visitor::new(&server, token(json!({ "sub": "root", "scope": "admin" })));
+    admin.post("/v1/collections", json!({ "name": "stuck", "model": "silent" })).await.good();
+    let document = json!({ "id": "a", "text": "Some text." });
+    let job = admin.post("/v1/collections/stuck/documents", document).await.good();
+    let _embedding = connections.recv().await.unwrap();
+    // Within the leeway of half a minute, and almost at its end.
+    let ending = jiff::Timestamp::now().as_second() - 28;
+    let brief = Visitor::new(&server, token(json!({ "exp": ending, "scope": "admin" })));
+    let path = format!("/v1/jobs/{}/events", job["job"].as_str().unwrap());
+    let mut followed = brief.request(Method::GET, &path).send().await.unwrap();
+    // The job never ends: only the token's end can end this.
+    let broken = async { while let Ok(Some(_)) = followed.chunk().await {} };
+    tokio::time::timeout(PATIENCE, broken).await.unwrap();
+    assert_eq!(brief.get("/v1/collections").await.problem(), "unauthenticated");
 }
