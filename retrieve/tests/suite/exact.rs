@@ -82,13 +82,17 @@ async fn an_identifier_is_among_the_first_three_through_every_stage() {
             let request = SearchRequest { k: 5, mode, ..SearchRequest::new(QUERY) };
             let found = world.retriever(config.clone()).search(&world.scope, request).await.unwrap();
             let at = place(&found, "aside");
-            assert_eq!(at, Some(0), "{stage}, {mode}: nobody else holds it");
+            assert!(at.is_some_and(|at| at < 3), "{stage}, {mode}: {at:?}");
             assert!(found.degraded.is_empty());
             // Diversity picks hits against their scores.
             let sorted = found.hits.windows(2).all(|pair| pair[0].score >= pair[1].score);
             assert!(sorted || stage == "diversified", "{stage}");
         }
     }
+    // A short query is about what it names.
+    let short = SearchRequest::new("cooling pumps INC-2025-031");
+    let found = world.retriever(dense_only_by_weight.clone()).search(&world.scope, short).await.unwrap();
+    assert_eq!(place(&found, "aside"), Some(0), "nobody else holds it");
     let switched_off = SearchRequest {
         overrides: Overrides { exact: Some(false), ..Overrides::default() },
         ..SearchRequest::new(QUERY)
@@ -109,7 +113,8 @@ async fn no_threshold_leaves_an_identifier_out() {
     let config = |exact| RetrieveConfig { rerank: Some(rerank.clone()), exact, ..RetrieveConfig::default() };
     let request = || SearchRequest { k: 20, ..SearchRequest::new(QUERY) };
     let found = world.retriever(config(true)).search(&world.scope, request()).await.unwrap();
-    assert_eq!((place(&found, "aside"), place(&found, "near")), (Some(0), None));
+    assert!(place(&found, "aside").is_some_and(|at| at < 3));
+    assert_eq!(place(&found, "near"), None);
     let found = world.retriever(config(false)).search(&world.scope, request()).await.unwrap();
     assert_eq!(place(&found, "aside"), None, "it would be left out");
 }

@@ -28,7 +28,7 @@ pub(crate) fn failed(doing: &str, error: sqlx::Error) -> StoreError {
     StoreError::new(kind, format!("cannot {doing}: {why}")).with_source(error)
 }
 
-/// By SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
+/// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn classify(code: &str) -> (ErrorKind, &'static str) {
     match code {
         "40001" | "40P01" => {
