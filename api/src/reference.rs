@@ -1,5 +1,7 @@
 //! Writes the pages of `docs/reference` out of the code itself, and holds the committed ones to it.
 
+mod grpc;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
