@@ -178,8 +178,12 @@ impl Ingestor {
     /// Deletes bytes that no document has: those of a refused one. What fails here is swept at the next
     /// start.
     async fn forget(&self, scope: &CollectionScope, blob: &ContentHash) {
-        let _alone = self.inner.bytes_in_use.write().await;
         let store = &self.inner.store;
+        // Mostly a document has them, and nobody need be held up.
+        if matches!(store.catalog.blob_in_use(scope.tenant(), blob).await, Ok(true)) {
+            return;
+        }
+        let _alone = self.inner.bytes_in_use.write().await;
         let forgotten = match store.catalog.blob_in_use(scope.tenant(), blob).await {
             Ok(true) => Ok(()),
             Ok(false) => store.blobs.delete(scope.tenant(), blob).await,

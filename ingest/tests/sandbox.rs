@@ -74,6 +74,7 @@ fn hostile(
             let mut family = std::process::Command::new("sleep").arg("471.1").spawn().unwrap();
             family.wait().unwrap();
         }
+        Some("!pid") => return plain(&std::process::id().to_string()),
         Some("!garbage") => {
             let mut out = std::fs::OpenOptions::new().write(true).open("/proc/self/fd/1").unwrap();
             out.write_all(&[b'x'; 4096]).unwrap();
@@ -138,22 +139,10 @@ fn reuse(runtime: &tokio::runtime::Runtime) {
         extracted,
         extract(document, Some("a.md"), None, &Limits::default(), &Libraries::default()).unwrap()
     );
-    let started = Instant::now();
-    for _ in 0..200 {
-        runtime.block_on(sandbox.extract(document, Some("a.md"), None)).unwrap();
-    }
-    let inside = started.elapsed();
-    let started = Instant::now();
-    for _ in 0..200 {
-        extract(document, Some("a.md"), None, &Limits::default(), &Libraries::default()).unwrap();
-    }
-    println!(
-        "    {:.3} ms per small document in the sandbox, {:.3} ms in process",
-        inside.as_secs_f64() * 5.0,
-        started.elapsed().as_secs_f64() * 5.0
-    );
-    // A process per document would take longer than this.
-    assert!(inside < Duration::from_secs(2), "{inside:?}");
+    // One child serves one document after the other.
+    let hostile = self::sandbox("--hostile-child", |c| c.size = 1);
+    let child = || runtime.block_on(hostile.extract(b"!pid", None, None)).unwrap().text;
+    assert_eq!(child(), child());
 }
 
 fn survive(runtime: &tokio::runtime::Runtime) {
@@ -190,11 +179,24 @@ fn time_out(runtime: &tokio::runtime::Runtime) {
     let started = Instant::now();
     let failure = runtime.block_on(sandbox.extract(b"!sleep", None, None)).unwrap_err();
     assert_eq!(failure.reason, Reason::LimitExceeded, "{failure}");
-    assert!(failure.message.contains("wall_time") && started.elapsed() < Duration::from_secs(5), "{failure}");
+    assert!(
+        failure.message.contains("wall_time") && started.elapsed() < Duration::from_secs(60),
+        "{failure}"
+    );
     let failure = runtime.block_on(sandbox.extract(b"!family", None, None)).unwrap_err();
     assert_eq!(failure.reason, Reason::LimitExceeded, "{failure}");
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(processes("sleep\u{0}471.1"), 0, "a grandchild outlived its group");
+    assert!(gone("sleep\u{0}471.1"), "a grandchild outlived its group");
+}
+
+/// Whether no such process is left, now or within half a minute: the system takes its time to bury one.
+fn gone(words: &str) -> bool {
+    (0..600).any(|_| {
+        let none = processes(words) == 0;
+        if !none {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        none
+    })
 }
 
 /// Processes whose command line holds the words and that are still running.
@@ -246,8 +248,7 @@ fn cancelled(runtime: &tokio::runtime::Runtime) {
         let next = sandbox.extract(b"all is well", Some("a.txt"), None).await.unwrap();
         assert_eq!(next.text, "all is well");
     });
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(processes("sleep\u{0}471.1"), 0, "a cancelled call left a process");
+    assert!(gone("sleep\u{0}471.1"), "a cancelled call left a process");
 }
 
 /// Every file of `fixtures/broken` ends as its README says, and the pool serves the next one.

@@ -81,7 +81,8 @@ impl Going {
         let left = config.deadline_ms.saturating_sub(self.state.spent_ms);
         let limit = Duration::from_millis(left);
         let spent_before = self.state.spent_ms;
-        self.agent.toolbox.refresh().await;
+        // Tools that take longer than the run may last are left out of it.
+        let _ = timeout(limit, self.agent.toolbox.refresh()).await;
         let retriever = Arc::clone(&self.agent.answerer.retriever);
         let mut found = Found::again(&retriever, &self.run.scope, &mut self.state).await?;
         loop {

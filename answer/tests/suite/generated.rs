@@ -276,7 +276,7 @@ async fn a_document_deleted_while_the_answer_is_made_is_withdrawn() {
     for (gone, left) in [(vec!["leave"], 1), (vec!["leave", "travel"], 0)] {
         let world = world().await;
         let reply = "Everyone has thirty days of paid leave. Travel costs are paid back in two weeks. Nothing else is known.";
-        let script = Script::reply(reply).delayed(Duration::from_millis(20));
+        let script = Script::reply(reply).delayed(Duration::from_millis(200));
         let (answerer, _) = answerer(&world, script, AnswerConfig::default());
         let mut events = answerer.stream(&world.scope, AnswerRequest::new(QUESTION));
         let mut last = None;

@@ -74,7 +74,8 @@ impl Chat {
             }
             let line = tokio::select! {
                 line = lines.recv() => line,
-                _ = tokio::signal::ctrl_c() => None,
+                // A script is ended by the system, as any other program.
+                _ = tokio::signal::ctrl_c(), if person => None,
             };
             let Some(line) = line else { break };
             let question = match read(&line?) {
@@ -104,7 +105,7 @@ impl Chat {
             };
             let exchange = tokio::select! {
                 exchange = ask(&app, &scope, request, printer, person) => exchange,
-                _ = tokio::signal::ctrl_c() => {
+                _ = tokio::signal::ctrl_c(), if person => {
                     printer.line("")?;
                     note("stopped; what is above is not the whole answer");
                     continue;

@@ -191,7 +191,7 @@ async fn entry(
 }
 
 /// Keeps an entry. Requests that were only put off are left out: a flood of them would be a flood of entries.
-async fn keep(server: &Shared, mut entry: NewAuditEntry, status: StatusCode) {
+pub(super) async fn keep(server: &Shared, mut entry: NewAuditEntry, status: StatusCode) {
     let status = status.as_u16();
     if matches!(status, 429 | 503) {
         return;

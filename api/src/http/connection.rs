@@ -13,8 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::limits::LimitsConfig;
@@ -35,6 +36,26 @@ pub(super) enum Protocol {
     Http,
     /// HTTP/2, from its first byte on.
     Grpc,
+}
+
+/// What HTTP/2 begins with: `PRI * HTTP/2.0`, two empty lines and `SM` (RFC 9113, 3.4).
+const PREFACE: usize = 24;
+/// Between looks for the rest of it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether a peer says what it must within `patience`. HTTP/1.1 has a timer for its heads; HTTP/2 has one only once it is spoken.
+async fn begins(stream: &TcpStream, patience: Duration) -> bool {
+    let whole = async {
+        let mut bytes = [0; PREFACE];
+        loop {
+            match stream.peek(&mut bytes).await {
+                Ok(PREFACE) => return true,
+                Ok(0) | Err(_) => return false,
+                Ok(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    };
+    tokio::time::timeout(patience, whole).await.unwrap_or(false)
 }
 
 fn builder(protocol: Protocol, limits: &LimitsConfig) -> Builder<TokioExecutor> {
@@ -68,7 +89,9 @@ pub(super) async fn accept(
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let builder = builder(protocol, limits);
+    let patience = Duration::from_secs(limits.header_read_seconds);
     let open = GracefulShutdown::new();
+    let closing = CancellationToken::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = async {
@@ -101,16 +124,26 @@ pub(super) async fn accept(
         let service = TowerToHyperService::new(
             router.clone().map_request(|request: Request<Incoming>| request.map(Body::new)),
         );
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = open.watch(connection);
+        let (builder, watcher, closing) = (builder.clone(), open.watcher(), closing.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if protocol == Protocol::Grpc {
+                let begun = tokio::select! {
+                    begun = begins(&stream, patience) => begun,
+                    () = closing.cancelled() => false,
+                };
+                if !begun {
+                    return;
+                }
+            }
+            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::trace!(error, "a connection ended early");
             }
             drop(place);
         });
     }
     drop(listener);
+    closing.cancel();
     open.shutdown().await;
     Ok(())
 }

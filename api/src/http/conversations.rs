@@ -86,7 +86,7 @@ pub(super) async fn recall(
     let mut recalled = Vec::new();
     let mut lost = false;
     // All of them, since each question was understood from the answers before it.
-    for (number, mut turn) in store.turns(asker, id, SHOWN).await? {
+    for (number, mut turn) in store.turns(asker, id, server.app.config.conversations.turns).await? {
         if lost {
             turn.standalone = None;
         }

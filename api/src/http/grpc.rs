@@ -51,7 +51,7 @@ pub(super) const WATCH: &str = "/wellspring.v1.IngestService/WatchJob";
 /// The same for everybody, without data: whether the server lives, and what it offers.
 pub(super) const OPEN: [&str; 4] = [HEALTH_CHECK, HEALTH_WATCH, REFLECTION, REFLECTION_ALPHA];
 
-const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+pub(super) const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 /// Still what most clients ask first.
@@ -115,6 +115,10 @@ async fn unknown() -> Response {
 }
 
 async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    // The services look at the path alone, and what guards them trusts that GET changes nothing.
+    if request.method() != axum::http::Method::POST {
+        return unknown().await;
+    }
     match guard::refusal(&hosts, &request) {
         Some(problem) => problem.into_response(),
         None => next.run(request).await,

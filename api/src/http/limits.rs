@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::classes::Place;
-use super::{Shared, bulk, documents, health};
+use super::{Shared, bulk, documents, grpc, health};
 use crate::problem::{Code, Problem};
 
 /// A place among the requests in progress. A handler whose work outlives its response's head keeps a clone until the
@@ -59,7 +59,8 @@ impl Gate {
 
 /// Answers 503 where no place is left. Health, readiness and metrics are always answered: a full server is not a dead one.
 pub(super) async fn shed(State(server): State<Shared>, mut request: Request, next: Next) -> Response {
-    if health::ALWAYS_ANSWERED.contains(&request.uri().path()) {
+    let path = request.uri().path();
+    if health::ALWAYS_ANSWERED.contains(&path) || path == grpc::HEALTH_CHECK {
         return next.run(request).await;
     }
     let Ok(permit) = Arc::clone(&server.gate.0).try_acquire_owned() else {

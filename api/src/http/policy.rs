@@ -75,6 +75,8 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
     match route {
         super::session::ROUTE => Need::Nothing,
         grpc::SEARCH | grpc::ANSWER | grpc::WATCH => Need::Right(Right::Read),
+        // Whatever the method: the service looks at the path alone.
+        grpc::INGEST => Need::Right(Right::Write),
         "/ready" => Need::Anything,
         "/metrics" => Need::Right(Right::Operator),
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),
@@ -178,6 +180,7 @@ mod tests {
     fn methods_of_grpc_are_routes_like_any_other() {
         assert_eq!(need(&Method::POST, Some(grpc::SEARCH)), Need::Right(Right::Read));
         assert_eq!(need(&Method::POST, Some(grpc::INGEST)), Need::Right(Right::Write));
+        assert_eq!(need(&Method::GET, Some(grpc::INGEST)), Need::Right(Right::Write));
         assert_eq!(need(&Method::POST, Some("/wellspring.v1.SearchService/New")), Need::Right(Right::Write));
         assert!(grpc::OPEN.iter().all(|route| need(&Method::POST, Some(route)) == Need::Nothing));
         assert_eq!(class(&Method::POST, Some(grpc::INGEST)), Class::Upload);

@@ -14,7 +14,7 @@ DOCUMENTS = {
 
 
 def environment(extra=None):
-    own = {"WELLSPRING__MODELS__DEFAULT_EMBEDDER": "fake/hash", "RUST_LOG": "warn"}
+    own = {"DATABASE_URL": "", "WELLSPRING__MODELS__DEFAULT_EMBEDDER": "fake/hash", "RUST_LOG": "warn"}
     return {**os.environ, **own, **(extra or {})}
 
 

@@ -255,7 +255,7 @@ test("the keyboard alone is enough to ask, open a source and come back", { skip 
   await page.focus("#question");
   await page.keyboard.type("What may a hotel night outside a capital cost?");
   await page.keyboard.press("Enter");
-  await page.waitForSelector("#result .fold");
+  await page.waitForSelector("#ask-new"); // shown once the stream has closed
   // The button beside the question, the one for a new conversation, the first footnote.
   for (let n = 0; n < 3; n++) await page.keyboard.press("Tab");
   assert.ok(await page.evaluate(() => document.activeElement.matches(".note")));

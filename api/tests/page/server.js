@@ -30,7 +30,7 @@ export async function below(folder) {
 /** A running server: `{ url, key, stop() }`; with `auth.mode` at `keys`, `key` is the first one, which it prints once. */
 export async function start(settings = {}) {
   const data = await mkdtemp(join(tmpdir(), "wellspring-page-"));
-  const server = spawn(BINARY, ["--data", data, "serve", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, RUST_LOG: "warn", ...settings } });
+  const server = spawn(BINARY, ["--data", data, "serve", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, DATABASE_URL: "", RUST_LOG: "warn", ...settings } });
   const ended = new Promise((end) => server.once("exit", end));
   const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
   const next = async () => (await Promise.race([lines.next(), ended.then(() => ({}))])).value ?? "";

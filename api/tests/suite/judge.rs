@@ -9,9 +9,9 @@ use crate::support::Server;
 const QUESTION: &str = "How many days of paid leave does everyone have?";
 
 /// A server whose answers are written by `writer` and judged by `model` of `judge`.
-async fn server(api: &str, writer: &Provider, judge: &Provider, model: &str) -> Server {
+async fn server(api: &str, writer: &Provider, judge: &Provider, model: &str, total_ms: u32) -> Server {
     let chats = format!(
-        r#"[{{name="m",api="{api}",base_url="{}",model="script"}},{{name="j",api="{api}",base_url="{}",model="{model}",retry={{retries=0,min_ms=1,max_ms=1}},deadlines={{total_ms=1500}}}}]"#,
+        r#"[{{name="m",api="{api}",base_url="{}",model="script"}},{{name="j",api="{api}",base_url="{}",model="{model}",retry={{retries=0,min_ms=1,max_ms=1}},deadlines={{total_ms={total_ms}}}}}]"#,
         writer.url, judge.url
     );
     let settings = [
@@ -29,7 +29,7 @@ async fn server(api: &str, writer: &Provider, judge: &Provider, model: &str) -> 
 async fn a_judge_decides_over_both_wire_formats() {
     for api in APIS {
         let (writer, judge) = (Provider::start().await, Provider::start().await);
-        let server = server(api, &writer, &judge, "script").await;
+        let server = server(api, &writer, &judge, "script", 60_000).await;
         for (support, kept) in [(1.0, true), (0.1, false)] {
             writer.plays().add([Play::text(format!("{LEAVE} [1]"))]);
             let verdict = json!({ "verdicts": [{ "claim": 1, "support": support }] });
@@ -49,7 +49,7 @@ async fn whatever_fails_in_the_judge_leaves_the_answer_as_it_was() {
     for fault in
         ["401", "429", "500", "529", "silent", "reset", "bad-json", "wrong-type", "redirect", "bomb", "ok"]
     {
-        let server = server("openai", &writer, &judge, fault).await;
+        let server = server("openai", &writer, &judge, fault, 1_500).await;
         writer.plays().add([Play::text(format!("{LEAVE} [1]"))]);
         let answer = server.post("/v1/answers", json!({ "question": QUESTION })).await.good();
         assert_eq!(answer["answer"], format!("{LEAVE} [1]"), "{fault}: {answer}");

@@ -49,6 +49,8 @@ pub(crate) fn in_text(anchors: Vec<Anchor>, offsets: &OffsetMap, text: &str) -> 
     lines.sort_by_key(|(line, source)| (source.start, line.start));
     let mut found = Vec::new();
     let mut first = 0;
+    // Equal words in one stretch stand for one link after the other.
+    let mut behind = 0;
     for Anchor { content, words, target } in anchors {
         // A stretch that ends before this link begins holds none of the links behind it either.
         while lines.get(first).is_some_and(|(_, source)| source.end <= content.start) {
@@ -57,8 +59,11 @@ pub(crate) fn in_text(anchors: Vec<Anchor>, offsets: &OffsetMap, text: &str) -> 
         let mut near = lines.iter().skip(first).take_while(|(_, source)| source.start < content.end);
         let Some((line, _)) = near.find(|(_, source)| source.end > content.start) else { continue };
         let words = clean_line(&words);
-        let within = text.get(line.clone()).filter(|_| !words.is_empty()).and_then(|line| line.find(&words));
-        found.push(LinkSpan { at: line.start + within.unwrap_or(0), target });
+        let from = line.start.max(behind).min(line.end);
+        let rest = text.get(from..line.end).filter(|_| !words.is_empty());
+        let at = rest.and_then(|rest| rest.find(&words)).map(|at| from + at);
+        behind = at.map_or(behind, |at| at + words.len());
+        found.push(LinkSpan { at: at.unwrap_or(line.start), target });
         if found.len() == MOST {
             break;
         }

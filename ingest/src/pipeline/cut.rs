@@ -123,12 +123,18 @@ impl Cut {
     }
 }
 
-/// Targets of the links that stand in the span, each once, in the order of the text.
+/// Targets of one chunk that are kept: a chunk with more is a list, which search does not follow.
+const MOST_LINKS: usize = 64;
+
+/// Targets of the links that stand in the span, each once, in the order of the text, [`MOST_LINKS`] at most.
 fn links_in(links: &[LinkSpan], span: &Range<usize>) -> Vec<String> {
     let from = links.partition_point(|link| link.at < span.start);
     let within = links.iter().skip(from).take_while(|link| link.at < span.end);
     let mut targets: Vec<String> = Vec::new();
     for link in within {
+        if targets.len() == MOST_LINKS {
+            break;
+        }
         if !targets.contains(&link.target) {
             targets.push(link.target.clone());
         }

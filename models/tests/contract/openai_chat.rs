@@ -167,8 +167,8 @@ async fn a_chunked_reply_that_breaks_off_is_an_error() {
 async fn each_deadline_is_kept() {
     let wait = || "wait 10000".to_owned();
     let first = Deadlines { first_token_ms: 50, ..Deadlines::default() };
-    let idle = Deadlines { idle_ms: 50, ..Deadlines::default() };
-    let total = Deadlines { total_ms: 200, ..Deadlines::default() };
+    let idle = Deadlines { idle_ms: 2_000, ..Deadlines::default() };
+    let total = Deadlines { total_ms: 5_000, ..Deadlines::default() };
     for (bytes, deadlines, text, named) in [
         (vec![wait()], first, "", "first_token_ms"),
         (vec![piece("a"), wait()], idle, "a", "idle_ms"),

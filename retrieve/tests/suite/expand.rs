@@ -127,14 +127,14 @@ async fn a_chat_model_that_fails_leaves_the_search_as_it_was() {
         .await
         .unwrap();
     let hang = Script::reply("").ending(ScriptEnd::Hang);
-    for (script, why) in [
-        (Some(Script::reply("I can't do that.")), "list of texts"),
-        (Some(hang), "within 50 ms"),
-        (None, "script of scripted has ended"),
+    for (script, budget_ms, why) in [
+        (Some(Script::reply("I can't do that.")), 60_000, "list of texts"),
+        (Some(hang), 50, "within 50 ms"),
+        (None, 60_000, "script of scripted has ended"),
     ] {
         for kind in [ChatExpansion::MultiQuery, ChatExpansion::Hyde, ChatExpansion::Decompose] {
             let (retriever, _) = with_chat(&world, script.clone().into_iter().collect());
-            let expand = ExpandConfig { budget_ms: 50, ..chat(kind) };
+            let expand = ExpandConfig { budget_ms, ..chat(kind) };
             let response =
                 retriever.search(&world.scope, request("paid leave", Mode::Hybrid, expand)).await.unwrap();
             assert_eq!(scored(&response), scored(&plain), "{kind:?} {why}");

@@ -19,11 +19,13 @@ pub(super) fn entries(file: &mut (impl Read + Seek)) -> std::io::Result<Option<u
     file.take(tail).read_to_end(&mut bytes)?;
     let ends = |at: &usize| {
         bytes[*at..].starts_with(b"PK\x05\x06")
-            && number(&bytes, at + 20, 2) == Some((bytes.len() - at - END) as u64)
+            && number(&bytes, at + 20, 2).is_some_and(|comment| comment <= (bytes.len() - at - END) as u64)
     };
     let Some(end) = (0..(bytes.len() + 1).saturating_sub(END)).rev().find(ends) else { return Ok(None) };
     let entries = number(&bytes, end + 10, 2);
-    if entries != Some(u64::from(u16::MAX)) {
+    // Either of the three may send a reader to the larger record.
+    let full = |at| number(&bytes, at, 4) == Some(u64::from(u32::MAX));
+    if entries != Some(u64::from(u16::MAX)) && !full(end + 12) && !full(end + 16) {
         return Ok(entries);
     }
     let locator = end.checked_sub(LOCATOR).filter(|at| bytes[*at..].starts_with(b"PK\x06\x07"));

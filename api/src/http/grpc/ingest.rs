@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,6 +21,7 @@ use super::v1::ingest_service_server::IngestService;
 use super::wire::metadata;
 use super::{Services, or_default, place, sender, v1};
 use crate::auth::Sender;
+use crate::http::authorise::keep;
 use crate::http::collections::find;
 use crate::http::limits::InProgress;
 use crate::http::policy::Class;
@@ -177,12 +179,8 @@ impl Upload {
                 None => break,
             }
         }
-        let spool = match spool {
-            Ok(spool) => spool,
-            Err(problem) => return Ok(Err(problem)),
-        };
         let (server, sender) = (self.server.clone(), self.sender.clone());
-        // To its end, whether or not the client waits: what is accepted is in the audit log.
+        // To its end, whether or not the client waits: what is accepted or refused is in the audit log.
         let work = async move { audited(&server, &sender, head, spool).await };
         match tokio::spawn(work.in_current_span()).await {
             Ok(outcome) => Ok(outcome),
@@ -221,33 +219,34 @@ fn late(patience: Duration) -> Status {
     status(&Problem::new(Code::Timeout, detail))
 }
 
-/// Submits a document that came whole, and keeps who sent it.
+/// Submits a document that came whole, and keeps who sent it; a refusal is kept, too.
 async fn audited(
     server: &Shared,
     sender: &Sender,
     head: v1::DocumentHead,
-    spool: Spool,
+    spool: Result<Spool, Problem>,
 ) -> Result<v1::Accepted, Problem> {
-    let collection = or_default(head.collection.clone());
-    let outcome = submit(server, sender, head, spool).await;
+    // Only a name that can be one: the log holds names and ids.
+    let collection = CollectionName::new(or_default(head.collection.clone())).ok();
+    let outcome = match spool {
+        Ok(spool) => submit(server, sender, head, spool).await,
+        Err(problem) => Err(problem),
+    };
     let (status, object) = match &outcome {
-        Ok(accepted) => (202, Some(accepted.document_id.clone())),
-        Err(problem) => (problem.status().as_u16(), None),
+        Ok(accepted) => (StatusCode::ACCEPTED, Some(accepted.document_id.clone())),
+        Err(problem) => (problem.status(), None),
     };
-    let entry = NewAuditEntry {
-        tenant: sender.scope().tenant().clone(),
-        actor: sender.actor(),
-        action: ACTION.to_owned(),
-        collection: Some(collection),
-        object,
-        outcome: status,
-        request: None,
-    };
-    if !sender.is_local()
-        && !matches!(status, 429 | 503)
-        && let Err(error) = server.app.store.audit.append(entry).await
-    {
-        tracing::error!(error = error.chain(), "an entry of the audit log could not be kept");
+    if !sender.is_local() {
+        let entry = NewAuditEntry {
+            tenant: sender.scope().tenant().clone(),
+            actor: sender.actor(),
+            action: ACTION.to_owned(),
+            collection: collection.map(|name| name.to_string()),
+            object,
+            outcome: 0,
+            request: None,
+        };
+        keep(server, entry, status).await;
     }
     outcome
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::visitor::{UNLIMITED, Visitor, secured};
-use crate::support::Server;
+use crate::support::{PATIENCE, Server};
 
 #[tokio::test]
 async fn rates_hold_per_key_and_per_tenant_and_class() {
@@ -120,6 +120,22 @@ async fn uploads_and_tenants_cannot_take_every_place() {
         assert_eq!(&answer, b"HTTP/1.1 202");
     }
     assert_eq!(operator.get("/v1/collections").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_is_let_go_at_every_door() {
+    let mut server = Server::start_with(&[crate::grpc::OPEN, ("limits.header_read_seconds", "1")]).await;
+    let line = server.next_line();
+    let grpc = line.strip_prefix("listening for gRPC on ").unwrap().to_owned();
+    for (door, said) in
+        [(format!("127.0.0.1:{}", server.port), ""), (grpc.clone(), ""), (grpc, "PRI * HTTP/2.0")]
+    {
+        let mut silent = TcpStream::connect(&door).await.unwrap();
+        silent.write_all(said.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        // Either an end or a reset, and no waiting for ever.
+        let _ = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut rest)).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -25,11 +25,11 @@ pub(super) fn of(html: &str, shift: usize) -> Vec<Anchor> {
 
 /// The value of a start tag's `href`.
 fn href(tag: &str) -> Option<String> {
-    let mut rest = tag;
-    loop {
-        let at = rest.to_ascii_lowercase().find("href")?;
-        let apart = rest.get(..at)?.ends_with(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\''));
-        rest = rest.get(at + 4..)?;
+    // The same bytes, so places in one are places in the other.
+    let lower = tag.to_ascii_lowercase();
+    for (at, name) in lower.match_indices("href") {
+        let apart = tag.get(..at)?.ends_with(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '\''));
+        let rest = tag.get(at + name.len()..)?;
         let Some(value) = rest.trim_start().strip_prefix('=').filter(|_| apart) else { continue };
         let value = value.trim_start();
         let value = match value.chars().next()? {
@@ -38,6 +38,7 @@ fn href(tag: &str) -> Option<String> {
         };
         return Some(flat::plain(value.trim()));
     }
+    None
 }
 
 #[cfg(test)]

@@ -89,7 +89,11 @@ impl World {
         self.store.catalog.collection(&scope, self.scope.name()).await.unwrap().0
     }
 
-    pub(crate) fn retriever(&self, config: RetrieveConfig) -> Arc<Retriever> {
+    /// A retriever whose deadline a busy machine keeps, unless the test sets its own.
+    pub(crate) fn retriever(&self, mut config: RetrieveConfig) -> Arc<Retriever> {
+        if config.deadline_ms == RetrieveConfig::default().deadline_ms {
+            config.deadline_ms = 60_000;
+        }
         Arc::new(Retriever::new(self.store.clone(), Arc::clone(&self.registry), config).unwrap())
     }
 

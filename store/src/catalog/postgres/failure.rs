@@ -45,6 +45,7 @@ fn classify(code: &str) -> (ErrorKind, &'static str) {
             "the database user lacks a right; for the schema it has to own the database, for daily work to be a member \
              of the role `wellspring_app`",
         ),
+        "22021" => (ErrorKind::Invalid, "PostgreSQL's text holds no NUL: leave it out"),
         "XX001" | "XX002" => (ErrorKind::Corrupt, "PostgreSQL found damage: restore a backup"),
         _ => match code.get(..2).unwrap_or("") {
             "08" | "57" => {
@@ -132,6 +133,7 @@ mod tests {
         let busy = failed("write", sqlx::Error::PoolTimedOut);
         assert_eq!((busy.kind(), again(&busy)), (ErrorKind::Unavailable, Again::Never));
         assert_eq!(again(&StoreError::new(ErrorKind::Conflict, "the lease is lost")), Again::Never);
+        assert_eq!(classify("22021").0, ErrorKind::Invalid);
         assert_eq!(classify("53100").0, ErrorKind::Unavailable);
         assert_eq!(classify("23505").0, ErrorKind::Internal);
         assert_eq!(classify("57014").0, ErrorKind::Timeout);

@@ -142,7 +142,7 @@ async fn complete_some(connection: &mut PgConnection) -> Result<u64> {
         let borrowed: Vec<(usize, usize, &[String])> =
             chunks.iter().map(|(start, end, headings)| (*start, *end, headings.as_slice())).collect();
         // Damaged text is `verify`'s to report; a catalog with some must still open.
-        let text = text::whole(connection, version.key).await.unwrap_or_default();
+        let text = text::whole_if_readable(connection, version.key).await?.unwrap_or_default();
         let names = of_document(&Described {
             id: &version.id,
             source: &version.source,

@@ -77,12 +77,13 @@ async fn victims(connection: &mut PgConnection, limit: u32) -> Result<Vec<Victim
     .await
     .during("look for versions to purge")?;
     let left = i64::from(limit) - signed(victims.len())?;
+    // A worker that is storing one holds its document and will fail: the next round takes it.
     let of_collections: Vec<Victim> = sqlx::query_as(
         "SELECT v.key, c.tenant, c.key AS collection_key, d.key AS document_key, d.id AS document_id, v.version, v.blob, \
             v.bytes, (SELECT count(*) FROM chunks WHERE version_key = v.key) AS chunks \
          FROM collections c JOIN documents d ON d.collection_key = c.key \
          JOIN versions v ON v.document_key = d.key \
-         WHERE c.deleted_at IS NOT NULL AND NOT v.key = ANY($1) LIMIT $2",
+         WHERE c.deleted_at IS NOT NULL AND NOT v.key = ANY($1) LIMIT $2 FOR NO KEY UPDATE OF d SKIP LOCKED",
     )
     .bind(victims.iter().map(|victim| victim.key).collect::<Vec<i64>>())
     .bind(left)

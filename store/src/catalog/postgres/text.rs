@@ -69,6 +69,15 @@ pub(super) async fn span(
     Ok(bytes)
 }
 
+/// Like [`whole`], and `None` where it can't be read. An error of the database would end the transaction, so this is tried
+/// within a savepoint.
+pub(super) async fn whole_if_readable(connection: &mut PgConnection, version: i64) -> Result<Option<String>> {
+    let mut attempt = sqlx::Connection::begin(connection).await.during("read the text")?;
+    let text = whole(&mut attempt, version).await.ok();
+    attempt.rollback().await.during("read the text")?;
+    Ok(text)
+}
+
 /// A version's whole text.
 pub(super) async fn whole(connection: &mut PgConnection, version: i64) -> Result<String> {
     let pieces: Vec<Vec<u8>> =
