@@ -1,5 +1,7 @@
 //! Opens the database: settings, schema, roles; and runs transactions under a tenant, again where another one was in the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -139,6 +141,8 @@ pub(crate) struct Points {
 pub(crate) struct Database {
     pool: PgPool,
     owner: PgConnectOptions,
+    /// Whether documents' bytes are kept here, too.
+    keeps_blobs: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -165,7 +169,16 @@ impl Database {
             .connect_with(options)
             .await
             .during("connect to PostgreSQL")?;
-        Ok(Self { pool, owner })
+        Ok(Self { pool, owner, keeps_blobs: Arc::default() })
+    }
+
+    /// Documents' bytes are kept here as well: what is accepted refers to them.
+    pub(crate) fn keep_blobs(&self) {
+        self.keeps_blobs.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn keeps_blobs(&self) -> bool {
+        self.keeps_blobs.load(Ordering::Relaxed)
     }
 
     /// The pool, under the application's role.
