@@ -69,6 +69,9 @@ pub struct StoreConfig {
     /// Whether this process keeps indexes. One without them, a worker of a database that others serve from, needs no data
     /// folder either.
     pub indexes: bool,
+    /// How often the other processes of a database are told that this one is there. One that is not heard of for five
+    /// minutes is given up.
+    pub pulse: Duration,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,6 +85,7 @@ impl StoreConfig {
             sync: SyncConfig::default(),
             postgres: None,
             indexes: true,
+            pulse: Duration::from_secs(15),
             clock: Arc::new(SystemClock),
         }
     }
@@ -151,7 +155,7 @@ impl Store {
     }
 
     async fn open_postgres(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let StoreConfig { folder, role, sync, pulse, clock, .. } = config;
         let folder = blocking(move || DataFolder::open(folder, &role)).await?;
         let replica = Replica::new(&folder.replica()?);
         let catalog = PostgresCatalog::open(&postgres, clock).await?.for_replica(Some(replica));
@@ -165,7 +169,7 @@ impl Store {
         let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(indexes), sync).await?;
         let folder = Arc::new(folder);
         let mut store = Self::new(rows, Arc::new(blobs), indexes, Home::Folder(folder));
-        store.pulse = Some(Arc::new(Pulse::start(Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
+        store.pulse = Some(Arc::new(Pulse::start(pulse, Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
         Ok(store)
     }
 

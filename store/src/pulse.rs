@@ -8,18 +8,15 @@ use tokio::task::AbortHandle;
 use crate::catalog::Catalog;
 use crate::sync::Indexes;
 
-/// A twentieth of the time after which a process is given up.
-const INTERVAL: Duration = Duration::from_secs(15);
-
 /// Beats until it is stopped or dropped.
 pub(crate) struct Pulse(AbortHandle);
 
 impl Pulse {
     /// The first beat is the caller's.
-    pub(crate) fn start(catalog: Arc<dyn Catalog>, indexes: Arc<Indexes>) -> Self {
+    pub(crate) fn start(interval: Duration, catalog: Arc<dyn Catalog>, indexes: Arc<Indexes>) -> Self {
         let task = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(INTERVAL).await;
+                tokio::time::sleep(interval).await;
                 match catalog.beat().await {
                     Ok(true) => {}
                     Ok(false) => {
