@@ -78,6 +78,12 @@ ROUNDS ?= 200
 crash: setup ## Kill the server ROUNDS times while documents are written, and check every promise after each
 	WELLSPRING_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --locked --package wellspring-api --test suite crash -- --nocapture
 
+FLEET_DOCUMENTS ?= 10000
+.PHONY: fleet
+fleet: setup-tests ## Kill workers and restart PostgreSQL while two servers take in FLEET_DOCUMENTS documents; throughput of 1, 2 and 3 workers
+	WELLSPRING_FLEET_DOCUMENTS=$(FLEET_DOCUMENTS) WELLSPRING_FLEET_RESTARTS=5 WELLSPRING_FLEET_KILLS=40 WELLSPRING_FLEET_THROUGHPUT=1000 \
+	  $(CARGO) test --locked --package wellspring-api --test suite -- fleet --nocapture --test-threads 1
+
 DATASETS ?= $(WELLSPRING_TEST_SHARED)/datasets
 .PHONY: eval
 eval: setup build ## Measure retrieval on SciFact, Cranfield and CACM, in both chunkings and both precisions

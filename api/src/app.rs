@@ -19,6 +19,7 @@ use wellspring_store::{
 
 use crate::cli::Global;
 use crate::config::{self, Config};
+use crate::duty::Duty;
 use crate::talk::Kept;
 use crate::tools;
 
@@ -26,7 +27,7 @@ use crate::tools;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// `serve`
-    Server,
+    Server(Duty),
     /// Any other command.
     Command,
 }
@@ -49,13 +50,17 @@ impl App {
     /// loaded before it is needed.
     pub(crate) async fn open(global: &Global, config: Config, role: Role) -> anyhow::Result<Self> {
         let folder = data_folder(global)?;
-        let role = match role {
-            Role::Server => "server",
-            Role::Command => "command",
+        let (role, indexes) = match role {
+            Role::Server(duty) => {
+                duty.check(&config)?;
+                ("server", duty.answers())
+            }
+            Role::Command => ("command", true),
         };
         let mut opening = StoreConfig::new(folder, role);
         opening.sync = config.store.clone();
         opening.postgres = config.postgres.clone();
+        opening.indexes = indexes;
         let store = Store::open(opening).await?;
         let registry = config.budget.keep_books(Registry::new(config.models.clone())?, &store)?;
         let registry = Arc::new(registry);

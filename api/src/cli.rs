@@ -234,7 +234,10 @@ fn arm_fault_point() -> anyhow::Result<()> {
 
 async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Serve(serve) => Box::pin(serve.run(App::open(global, config, Role::Server).await?)).await,
+        Command::Serve(serve) => {
+            let role = Role::Server(serve.duty(&config));
+            Box::pin(serve.run(App::open(global, config, role).await?)).await
+        }
         Command::Ingest(ingest) => {
             Box::pin(ingest.run(App::open(global, config, Role::Command).await?)).await
         }

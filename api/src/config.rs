@@ -15,6 +15,7 @@ use wellspring_store::sync::SyncConfig;
 
 use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
+use crate::duty::Duty;
 use crate::fetch::FetchConfig;
 use crate::http::resume::StreamsConfig;
 use crate::http::{BulkConfig, FeedbackConfig, GrpcConfig};
@@ -89,6 +90,8 @@ pub(crate) struct ExtractConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
+    /// What this process is there for.
+    pub(crate) role: Duty,
     /// Address and port; only a loopback address while `auth.mode` is `off`.
     pub(crate) listen: String,
     /// Largest JSON body in bytes (uploads have their own limit, `ingest.max_upload_bytes`).
@@ -106,6 +109,7 @@ pub(crate) struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            role: Duty::default(),
             listen: "127.0.0.1:8080".to_owned(),
             max_json_bytes: 16 << 20,
             request_timeout_seconds: 60,

@@ -63,6 +63,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::duty::Duty;
 use crate::fetch::Fetcher;
 use crate::problem::{Code, Problem};
 use authorise::ClassRates;
@@ -152,9 +153,18 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(openapi::show))
 }
 
+/// What a process that only works off jobs answers: whether it lives, can do its work, and what it counted.
+fn probes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::show))
+}
+
 /// The whole service for a server that listens on `port`, and its state.
 fn router(
     app: App,
+    duty: Duty,
     authenticator: Authenticator,
     port: u16,
     recorder: PrometheusHandle,
@@ -162,7 +172,7 @@ fn router(
 ) -> (Router, Shared) {
     let largest_file = usize::try_from(app.config.ingest.max_upload_bytes).unwrap_or(usize::MAX);
     let largest_form = largest_file.saturating_add(4 * form::FIELD_LIMIT);
-    let (router, openapi) = api().split_for_parts();
+    let (everything, openapi) = api().split_for_parts();
     let mut openapi = policy::describe(openapi);
     openapi::complete(&mut openapi);
     let hosts = Hosts::new(port, &app.config.server.allowed_hosts);
@@ -180,10 +190,15 @@ fn router(
         closing,
         streams: resume::Streams::default(),
     });
-    let router = page::routes().into_iter().fold(router, |router, (path, route)| router.route(path, route));
+    let router = match duty.answers() {
+        true => page::routes()
+            .into_iter()
+            .fold(everything, |router, (path, route)| router.route(path, route))
+            .merge(openapi::docs())
+            .merge(mcp::routes(&server)),
+        false => probes().split_for_parts().0,
+    };
     let router = router
-        .merge(openapi::docs())
-        .merge(mcp::routes(&server))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies are bounded where they are read, each kind with its own limit; this bounds what stands around a file.

@@ -5,6 +5,7 @@ mod auth;
 mod budget;
 mod cli;
 mod config;
+mod duty;
 mod fetch;
 mod footnotes;
 mod http;

@@ -57,6 +57,15 @@ pub enum Content {
 }
 
 impl Content {
+    /// The same once more, where it can be read twice.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),
+            Self::File(path) => Some(Self::File(path.clone())),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// The bytes as a stream; fails where the file can't be opened.
     pub async fn stream(self) -> std::io::Result<BoxStream<'static, std::io::Result<Bytes>>> {
         Ok(match self {

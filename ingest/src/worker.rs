@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
-use tokio::sync::{Notify, RwLock, broadcast};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard, broadcast};
 use wellspring_store::catalog::{Accepted, IdempotencyKey};
 use wellspring_store::jobs::{Job, JobId};
 use wellspring_store::{
@@ -18,7 +18,7 @@ use crate::error::{ErrorKind, IngestError, Result};
 use crate::pipeline::chunkers::Chunkers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{Embedders, Extract};
-use crate::source::Submission;
+use crate::source::{Content, Submission};
 
 pub(crate) mod beat;
 mod files;
@@ -32,6 +32,8 @@ pub use pool::WorkerPool;
 
 /// Job changes kept for listeners that are slow; whoever misses some looks at the catalog instead.
 const CHANGES: usize = 1_024;
+/// How often a document's bytes are stored whose like another process purges at the same time.
+const BYTES_GONE: u32 = 3;
 
 /// What submitters, workers and listeners share.
 pub(crate) struct Inner {
@@ -135,61 +137,74 @@ impl Ingestor {
     ) -> Result<Accepted> {
         self.check(&submission)?;
         self.check_backlog().await?;
+        let Submission { id, source, mut content, media_type, title, metadata, acl } = submission;
+        let mut document = NewDocument {
+            id,
+            blob: ContentHash::of(b""),
+            bytes: 0,
+            source,
+            media_type,
+            title,
+            metadata,
+            acl,
+        };
+        let repeated = idempotency.is_some();
+        for tries_left in (0..BYTES_GONE).rev() {
+            let again = content.again();
+            let (in_use, blob, bytes) = self.keep(scope, content).await?;
+            (document.blob, document.bytes) = (blob, bytes);
+            let accepted =
+                self.inner.store.catalog.accept(scope, document.clone(), idempotency.clone()).await;
+            drop(in_use);
+            match (accepted, again) {
+                (Ok(accepted), _) => {
+                    // The catalog may have answered with an earlier job, whose document was deleted since with its bytes.
+                    if repeated {
+                        self.forget(scope, &blob).await;
+                    }
+                    fault::point("ingest.submit.after_accept");
+                    self.inner.wake.notify_one();
+                    return Ok(accepted);
+                }
+                (Err(error), Some(again)) if error.is_bytes_gone() && tries_left > 0 => content = again,
+                (Err(error), _) => {
+                    self.forget(scope, &blob).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(IngestError::new(ErrorKind::Internal, "accepting a document ended without a result"))
+    }
+
+    /// Stores the bytes, which this process does not purge before what is returned first is dropped.
+    async fn keep(
+        &self,
+        scope: &CollectionScope,
+        content: Content,
+    ) -> Result<(RwLockReadGuard<'_, ()>, ContentHash, u64)> {
         let unreadable = |e: std::io::Error| {
             IngestError::new(ErrorKind::Unavailable, format!("the document can't be read: {e}"))
                 .with_source(e)
         };
-        let bytes = submission.content.stream().await.map_err(unreadable)?;
+        let bytes = content.stream().await.map_err(unreadable)?;
         let in_use = self.inner.bytes_in_use.read().await;
         let (blob, bytes) =
             self.inner.store.blobs.put(scope.tenant(), bytes, self.inner.config.max_upload_bytes).await?;
         fault::point("ingest.submit.after_blob");
-        let document = NewDocument {
-            id: submission.id,
-            blob,
-            bytes,
-            source: submission.source,
-            media_type: submission.media_type,
-            title: submission.title,
-            metadata: submission.metadata,
-            acl: submission.acl,
-        };
-        let repeated = idempotency.is_some();
-        let accepted = self.inner.store.catalog.accept(scope, document, idempotency).await;
-        drop(in_use);
-        let accepted = match accepted {
-            Ok(accepted) => {
-                // The catalog may have answered with an earlier job, whose document was deleted since with its bytes.
-                if repeated {
-                    self.forget(scope, &blob).await;
-                }
-                accepted
-            }
-            Err(error) => {
-                self.forget(scope, &blob).await;
-                return Err(error.into());
-            }
-        };
-        fault::point("ingest.submit.after_accept");
-        self.inner.wake.notify_one();
-        Ok(accepted)
+        Ok((in_use, blob, bytes))
     }
 
     /// Deletes bytes that no document has: those of a refused one. What fails here is swept at the next
     /// start.
     async fn forget(&self, scope: &CollectionScope, blob: &ContentHash) {
         let store = &self.inner.store;
+        let catalog = store.catalog.as_ref();
         // Mostly a document has them, and nobody need be held up.
-        if matches!(store.catalog.blob_in_use(scope.tenant(), blob).await, Ok(true)) {
+        if matches!(catalog.blob_in_use(scope.tenant(), blob).await, Ok(true)) {
             return;
         }
         let _alone = self.inner.bytes_in_use.write().await;
-        let forgotten = match store.catalog.blob_in_use(scope.tenant(), blob).await {
-            Ok(true) => Ok(()),
-            Ok(false) => store.blobs.delete(scope.tenant(), blob).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = forgotten {
+        if let Err(error) = store.blobs.delete_unused(catalog, scope.tenant(), blob, Duration::ZERO).await {
             tracing::warn!(%error, "the bytes of a refused document could not be deleted");
         }
     }

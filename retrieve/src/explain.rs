@@ -19,7 +19,7 @@ const NAMED_DROPS: usize = 50;
 /// A part of the search that did not do its work, so that the result is poorer than it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Degraded {
-    /// `dense`, `keyword`, `expand`, `late`, `rerank` or `context`; an answer adds its own.
+    /// `dense`, `keyword`, `indexes` (behind what other processes wrote), `expand`, `late`, `rerank` or `context`; an answer adds its own.
     pub leg: String,
     /// What happened, in words.
     pub reason: String,

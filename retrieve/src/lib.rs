@@ -26,6 +26,7 @@ mod blocking;
 mod choose;
 mod diversify;
 mod exact;
+mod freshness;
 mod learned;
 mod models;
 mod recall;

@@ -15,6 +15,7 @@ use crate::error::{ErrorKind, Result, RetrieveError};
 use crate::exact::Pins;
 use crate::expand::Wider;
 use crate::explain::{self, Degraded, Explain, Timings};
+use crate::freshness;
 use crate::memory::LegMemory;
 use crate::models::CollectionModels;
 use crate::passage::{Passage, SearchResponse};
@@ -189,10 +190,12 @@ impl Retriever {
         let mut timings = Timings::default();
         self.tune(scope, query).await;
         let query = &*query;
+        let lagging = freshness::wait(&self.store, scope, &self.config, &mut timings).await?;
         // Boxed: callers hold this future in theirs.
         let ranked = Box::pin(self.rank(scope, query, &mut timings)).await?;
         let Ranked { chosen, pins, mut degraded, did_you_mean, mut explain } = ranked;
         let mut hits = chosen.passages;
+        degraded.extend(lagging);
         degraded.extend(Box::pin(self.reorder(scope, query, &mut hits, &mut timings)).await);
         if let Some(ranker) = self.ranker.as_ref().filter(|_| query.ranker) {
             let stage = Instant::now();

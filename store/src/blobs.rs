@@ -1,9 +1,12 @@
 //! The original bytes of documents, kept under the hash of their content.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+use crate::catalog::Catalog;
 use crate::document::ContentHash;
 use crate::error::Result;
 use crate::scope::TenantId;
@@ -33,6 +36,24 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Removes a blob; one that is not there is removed already.
     async fn delete(&self, tenant: &TenantId, hash: &ContentHash) -> Result<()>;
+
+    /// Removes a blob to which no document version refers and which was stored at least this long ago, and says whether it
+    /// is gone. Where blobs and catalog are one database no document comes to refer to it in between; elsewhere the caller
+    /// sees to it that none is accepted, and a blob's age is not known.
+    async fn delete_unused(
+        &self,
+        catalog: &dyn Catalog,
+        tenant: &TenantId,
+        hash: &ContentHash,
+        age: Duration,
+    ) -> Result<bool> {
+        let _ = age;
+        if catalog.blob_in_use(tenant, hash).await? {
+            return Ok(false);
+        }
+        self.delete(tenant, hash).await?;
+        Ok(true)
+    }
 
     /// Every blob of a tenant, in ascending order of hash.
     async fn list(&self, tenant: &TenantId) -> Result<Vec<ContentHash>>;

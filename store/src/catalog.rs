@@ -10,7 +10,7 @@ use crate::document::{
     ChunkId, ChunkKey, Collection, CollectionName, ContentHash, Document, DocumentId, DocumentKey,
     NewCollection, NewDocument, PageSpan, ProcessedDocument, Seq, StoredChunk, Version,
 };
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, StoreError};
 use crate::feedback::FeedbackRows;
 use crate::filter::Filter;
 use crate::jobs::{Ending, Job, JobId, JobState, Lease, Progress, Retry, Stage};
@@ -395,6 +395,60 @@ pub trait Catalog: FeedbackRows + DeliveryRows + Send + Sync + 'static {
         seq: Seq,
     ) -> Result<()>;
 
+    // ---- several processes on one catalog ------------------------------------------------------------------------
+
+    /// The newest change that an index must have applied to know every visible chunk; `None` where this process alone
+    /// changes the catalog, so that its indexes know them all.
+    async fn newest_visible(&self, scope: &CollectionScope) -> Result<Option<Seq>> {
+        let _ = scope;
+        Ok(None)
+    }
+
+    /// Collections of every tenant with changes that this process's indexes have not flushed, each with its newest change.
+    async fn behind(&self) -> Result<Vec<(CollectionScope, Seq)>> {
+        let mut behind = Vec::new();
+        for (scope, _) in self.all_collections().await? {
+            let reached = async {
+                let (_, vector) = self.index_state(&scope, IndexKind::Vector).await?;
+                let (_, keyword) = self.index_state(&scope, IndexKind::Keyword).await?;
+                Ok::<_, StoreError>((vector.min(keyword), self.last_seq(&scope).await?))
+            };
+            match reached.await {
+                Ok((flushed, newest)) if flushed < newest => behind.push((scope, newest)),
+                Ok(_) => {}
+                // Deleted meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(behind)
+    }
+
+    /// Makes purges wait, from now on, until this process's indexes of the collection have flushed a removal. To be called
+    /// before they are compared with the catalog.
+    async fn enroll(&self, scope: &CollectionScope) -> Result<()> {
+        let _ = scope;
+        Ok(())
+    }
+
+    /// The newest removal that was purged without waiting for everybody, or with: an index that has not applied it may hold
+    /// chunks that no change names any more, and has to be compared with the catalog.
+    async fn purged_to(&self, scope: &CollectionScope) -> Result<Seq> {
+        let _ = scope;
+        Ok(Seq(0))
+    }
+
+    /// Says that this process is there, so that purges wait for its indexes. `false` if it was given up since it last said
+    /// so: its open indexes have to be compared with the catalog.
+    async fn beat(&self) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Says that this process ends: purges wait for it no longer.
+    async fn leave(&self) -> Result<()> {
+        Ok(())
+    }
+
     // ---- purge and health --------------------------------------------------------------------------------------
 
     /// Removes for good, and records, at most `limit` versions that are deleted, superseded or abandoned and whose
@@ -407,6 +461,9 @@ pub trait Catalog: FeedbackRows + DeliveryRows + Send + Sync + 'static {
 
     /// Whether any version, purged ones excepted, refers to the blob: checked again right before a blob is deleted.
     async fn blob_in_use(&self, tenant: &TenantId, hash: &ContentHash) -> Result<bool>;
+
+    /// Every tenant that has or had a collection, by name.
+    async fn tenants(&self) -> Result<Vec<TenantId>>;
 
     /// The document ids and blobs of versions that were accepted and are not visible yet, those of dead jobs included, by
     /// id and version.

@@ -57,6 +57,17 @@ impl StoreError {
         self
     }
 
+    /// A document's bytes were deleted between being stored and being referred to.
+    pub(crate) fn bytes_gone() -> Self {
+        let message = "the document's bytes were purged while it was being accepted: send it again";
+        Self::new(ErrorKind::Unavailable, message).with_source(BytesGone)
+    }
+
+    /// Whether storing the document's bytes once more and accepting it again mends it.
+    pub fn is_bytes_gone(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is::<BytesGone>())
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -84,6 +95,11 @@ impl StoreError {
         matches!(self.kind, ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 }
+
+/// See [`StoreError::is_bytes_gone`].
+#[derive(Debug, thiserror::Error)]
+#[error("nothing referred to them yet")]
+struct BytesGone;
 
 /// The result of a store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

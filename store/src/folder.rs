@@ -13,6 +13,7 @@ pub const FORMAT: u32 = 1;
 
 const LOCK: &str = "lock";
 const FORMAT_FILE: &str = "format";
+const REPLICA_FILE: &str = "replica";
 
 /// Who holds the folder: written into the lock file for the message that others get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +96,21 @@ impl DataFolder {
         self.root.join("indexes")
     }
 
+    /// A name for the indexes in this folder that those in no other folder have, made with the folder.
+    pub fn replica(&self) -> Result<String> {
+        let path = self.root.join(REPLICA_FILE);
+        match fs_err::read_to_string(&path) {
+            // What was cut short by a power cut names nothing.
+            Ok(text) if uuid::Uuid::parse_str(text.trim()).is_ok() => return Ok(text.trim().to_owned()),
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(unusable(&self.root, "read the replica's name in", e)),
+        }
+        let name = uuid::Uuid::now_v7().to_string();
+        self.write_small(&path, &name)?;
+        Ok(name)
+    }
+
     fn check_format(&self) -> Result<()> {
         let path = self.root.join(FORMAT_FILE);
         let text = match fs_err::read_to_string(&path) {
@@ -124,14 +140,19 @@ impl DataFolder {
     }
 
     fn write_format(&self, path: &Path) -> Result<()> {
+        self.write_small(path, &FORMAT.to_string())
+    }
+
+    /// One line, whole or not at all.
+    fn write_small(&self, path: &Path, line: &str) -> Result<()> {
         let temporary = path.with_extension("new");
         fs_err::File::create(&temporary)
             .and_then(|mut file| {
-                file.write_all(format!("{FORMAT}\n").as_bytes()).and_then(|()| file.sync_all())
+                file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all())
             })
             .and_then(|()| fs_err::rename(&temporary, path))
             .and_then(|()| fs_err::File::open(&self.root)?.sync_all())
-            .map_err(|e| unusable(&self.root, "write the format of", e))
+            .map_err(|e| unusable(&self.root, "write a file of", e))
     }
 }
 
@@ -198,6 +219,16 @@ mod tests {
         assert!(message.contains(&std::process::id().to_string()), "{message}");
         drop(first);
         DataFolder::open(root.path().join("data"), "ingest").unwrap();
+    }
+
+    #[test]
+    fn a_folder_keeps_the_name_of_its_replica_and_no_other_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let name = |folder: &str| DataFolder::open(root.path().join(folder), "test").unwrap().replica().unwrap();
+        assert_eq!(name("one"), name("one"));
+        assert_ne!(name("one"), name("two"));
+        fs_err::write(root.path().join("two").join("replica"), "").unwrap();
+        assert_eq!(name("two"), name("two"), "one that was cut short is made anew");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod keyword;
 pub mod ledger;
 pub mod names;
+mod pulse;
 pub mod queries;
 pub mod replies;
 pub mod runs;
@@ -41,14 +42,16 @@ pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blobs::{LocalBlobs, PostgresBlobs};
 use catalog::Purged;
-use catalog::postgres::{PostgresCatalog, PostgresConfig};
+use catalog::postgres::{PostgresCatalog, PostgresConfig, Replica};
 use catalog::sqlite::SqliteCatalog;
 use clock::{Clock, SystemClock};
 use conversations::Conversations;
 use folder::DataFolder;
+use pulse::Pulse;
 use runs::Runs;
 use sync::{Indexes, SyncConfig};
 
@@ -63,6 +66,12 @@ pub struct StoreConfig {
     pub sync: SyncConfig,
     /// The database that keeps catalog and blobs; the data folder where `None`.
     pub postgres: Option<PostgresConfig>,
+    /// Whether this process keeps indexes. One without them, a worker of a database that others serve from, needs no data
+    /// folder either.
+    pub indexes: bool,
+    /// How often the other processes of a database are told that this one is there. One that is not heard of for five
+    /// minutes is given up.
+    pub pulse: Duration,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -75,6 +84,8 @@ impl StoreConfig {
             role: role.into(),
             sync: SyncConfig::default(),
             postgres: None,
+            indexes: true,
+            pulse: Duration::from_secs(15),
             clock: Arc::new(SystemClock),
         }
     }
@@ -102,6 +113,8 @@ pub struct Store {
     /// Replies kept to be given again.
     pub replies: Arc<dyn Replies>,
     home: Home,
+    /// Where other processes wait for this one's indexes.
+    pulse: Option<Arc<Pulse>>,
 }
 
 /// What must live as long as the store does.
@@ -109,6 +122,8 @@ pub struct Store {
 enum Home {
     /// Holds the lock.
     Folder(Arc<DataFolder>),
+    /// There is nothing on this disk.
+    Database,
     /// Removed with the store.
     Temporary { _blobs: Arc<tempfile::TempDir> },
 }
@@ -128,22 +143,43 @@ impl Store {
     /// With a database the folder holds indexes only, and every process that uses the database has a folder of its own.
     pub async fn open(config: StoreConfig) -> Result<Self> {
         match config.postgres.clone() {
-            Some(postgres) => Self::open_postgres(config, postgres).await,
+            Some(postgres) if config.indexes => Self::open_postgres(config, postgres).await,
+            Some(postgres) => Self::open_without_indexes(config, postgres).await,
+            None if !config.indexes => Err(StoreError::new(
+                ErrorKind::Invalid,
+                "a process without indexes works on a catalog that others have open, and a data folder has one process at \
+                 a time: name a PostgreSQL database (`postgres.url`)",
+            )),
             None => Self::open_sqlite(config).await,
         }
     }
 
     async fn open_postgres(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let StoreConfig { folder, role, sync, pulse, clock, .. } = config;
         let folder = blocking(move || DataFolder::open(folder, &role)).await?;
-        let catalog = PostgresCatalog::open(&postgres, clock).await?;
+        let replica = Replica::new(&folder.replica()?);
+        let catalog = PostgresCatalog::open(&postgres, clock).await?.for_replica(Some(replica));
         let blobs = PostgresBlobs::of(&catalog);
         // The folder may have served another catalog, whose keys mean other chunks.
         let indexes = folder.indexes().join(format!("postgres-{}", catalog.identity().await?));
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
+        // Before an index is opened, so that purges wait for it.
+        rows.catalog.beat().await?;
         let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(indexes), sync).await?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
+        let folder = Arc::new(folder);
+        let mut store = Self::new(rows, Arc::new(blobs), indexes, Home::Folder(folder));
+        store.pulse = Some(Arc::new(Pulse::start(pulse, Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
+        Ok(store)
+    }
+
+    async fn open_without_indexes(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
+        let catalog = PostgresCatalog::open(&postgres, config.clock).await?.for_replica(None);
+        let blobs = PostgresBlobs::of(&catalog);
+        charge(&catalog).await?;
+        let rows = Rows::of(Arc::new(catalog));
+        let indexes = Indexes::none(Arc::clone(&rows.catalog), config.sync)?;
+        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Database))
     }
 
     async fn open_sqlite(config: StoreConfig) -> Result<Self> {
@@ -166,7 +202,8 @@ impl Store {
     fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, home: Home) -> Self {
         let Rows { catalog, accounts, audit, conversations, runs, ledger, replies } = rows;
         let indexes = Arc::new(indexes);
-        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, home }
+        let pulse = None;
+        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, home, pulse }
     }
 
     /// An empty store that is gone when its last clone is dropped: catalog and indexes in memory, blobs in a temporary
@@ -194,11 +231,11 @@ impl Store {
         Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Temporary { _blobs: Arc::new(folder) }))
     }
 
-    /// The locked data folder; `None` for a store in memory.
+    /// The locked data folder; `None` for a store in memory, or in a database alone.
     pub fn folder(&self) -> Option<&DataFolder> {
         match &self.home {
             Home::Folder(folder) => Some(folder),
-            Home::Temporary { .. } => None,
+            Home::Database | Home::Temporary { .. } => None,
         }
     }
 
@@ -208,8 +245,7 @@ impl Store {
         let purged = self.catalog.purge(limit).await?;
         for (tenant, hash) in &purged.blobs {
             // The same bytes may have been accepted again since.
-            if !self.catalog.blob_in_use(tenant, hash).await? {
-                self.blobs.delete(tenant, hash).await?;
+            if self.blobs.delete_unused(self.catalog.as_ref(), tenant, hash, Duration::ZERO).await? {
                 self.catalog.blob_deleted(tenant, hash).await?;
             }
         }
@@ -218,6 +254,13 @@ impl Store {
 
     /// Ends index work in good order. The catalog needs no ending.
     pub async fn close(&self) -> Result<()> {
+        if let Some(pulse) = &self.pulse {
+            pulse.stop();
+            // One that cannot say so is given up after a while.
+            if let Err(error) = self.catalog.leave().await {
+                tracing::debug!(%error, "the end of this process was not recorded");
+            }
+        }
         self.indexes.close().await
     }
 }

@@ -31,12 +31,14 @@ mod any;
 mod build;
 mod collection;
 mod engines;
+mod follower;
 mod owner;
 
 pub(crate) use any::AnyIndex;
 pub use build::Progress;
 pub(crate) use build::differences;
 pub use collection::Mended;
+pub use follower::Follower;
 use collection::{Command, Opened};
 use engines::Engines;
 
@@ -63,6 +65,8 @@ pub struct SyncConfig {
     pub idle_ms: u64,
     /// Milliseconds that a caller of [`Indexes::catch_up`] waits at most.
     pub wait_ms: u64,
+    /// Milliseconds between two looks for changes that other processes made, where there may be some.
+    pub follow_ms: u64,
 }
 
 impl Default for SyncConfig {
@@ -76,6 +80,7 @@ impl Default for SyncConfig {
             linger_ms: 100,
             idle_ms: 10_000,
             wait_ms: 600_000,
+            follow_ms: 250,
         }
     }
 }
@@ -110,6 +115,8 @@ pub struct IndexStats {
 
 /// Everything that opening and building indexes needs.
 struct Shared {
+    /// Whether this process keeps indexes at all.
+    keeps: bool,
     catalog: Arc<dyn Catalog>,
     engines: Engines,
     config: SyncConfig,
@@ -144,15 +151,25 @@ impl Indexes {
         folder: Option<PathBuf>,
         config: SyncConfig,
     ) -> Result<Self> {
-        let threads = match config.scan_threads {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
-            threads => threads,
-        };
-        let engines = Engines::new(folder, &config, ScanPool::new(threads)?);
+        let engines = Engines::new(folder, &config, ScanPool::new(scan_threads(&config))?);
         let living = catalog.all_collections().await?.into_iter().map(|(scope, _)| scope.key()).collect();
         engines.remove_collections_except(living).await?;
-        let shared = Arc::new(Shared { catalog, engines, config });
-        Ok(Self { shared, places: Mutex::new(HashMap::new()), uses: AtomicU64::new(0) })
+        Ok(Self::of(Shared { keeps: true, catalog, engines, config }))
+    }
+
+    /// No indexes: what is written here, other processes follow. Searching is `Unavailable`, and there is nothing to wait for.
+    pub fn none(catalog: Arc<dyn Catalog>, config: SyncConfig) -> Result<Self> {
+        let engines = Engines::new(None, &config, ScanPool::new(1)?);
+        Ok(Self::of(Shared { keeps: false, catalog, engines, config }))
+    }
+
+    fn of(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), places: Mutex::new(HashMap::new()), uses: AtomicU64::new(0) }
+    }
+
+    /// Whether this process keeps indexes.
+    pub fn keeps_any(&self) -> bool {
+        self.shared.keeps
     }
 
     /// The collection's vector index in use.
@@ -168,6 +185,9 @@ impl Indexes {
     /// Returns when both indexes have applied and flushed every change up to `seq`. Callers that wait together share
     /// one flush. `Timeout` after the configured wait; the work goes on and asking again is harmless.
     pub async fn catch_up(&self, scope: &CollectionScope, seq: Seq) -> Result<()> {
+        if !self.shared.keeps {
+            return Ok(());
+        }
         let wait = Duration::from_millis(self.shared.config.wait_ms);
         tokio::time::timeout(wait, self.ask(scope, |reply| Command::CatchUp { seq, reply })).await.map_err(
             |e| {
@@ -206,6 +226,9 @@ impl Indexes {
         const MOST: u32 = 1_000;
         let catalog = &self.shared.catalog;
         let mut lags = Vec::new();
+        if !self.shared.keeps {
+            return Ok(lags);
+        }
         for (scope, _) in catalog.all_collections().await? {
             for kind in [IndexKind::Vector, IndexKind::Keyword] {
                 let (_, flushed) = catalog.index_state(&scope, kind).await?;
@@ -264,6 +287,12 @@ impl Indexes {
 
     /// The collection, opened by whoever comes first while the others wait.
     pub(crate) async fn opened(&self, scope: &CollectionScope) -> Result<Arc<Opened>> {
+        if !self.shared.keeps {
+            return Err(StoreError::new(
+                ErrorKind::Unavailable,
+                "this process keeps no indexes: ask one that serves",
+            ));
+        }
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
         let cell = {
             let mut places = self.places.lock().await;
@@ -335,6 +364,13 @@ impl Indexes {
             }
         }
         Ok(())
+    }
+}
+
+fn scan_threads(config: &SyncConfig) -> usize {
+    match config.scan_threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
+        threads => threads,
     }
 }
 

@@ -139,7 +139,7 @@ pub async fn verify(
         }
     }
     if only.is_none() {
-        blobs::orphans(store, &scopes, options, &mut report).await?;
+        blobs::orphans(store, options, &mut report).await?;
     }
     Ok(report)
 }

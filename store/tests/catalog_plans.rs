@@ -58,7 +58,7 @@ impl Subscriber for Statements {
 }
 
 /// Lines of a plan that read everything there is: of a parameter, of a constant, of an index that holds only the few
-/// rows that are wanted, of the collections, receivers, calls under way and kept replies (few, or bounded by a setting), or
+/// rows that are wanted, of the tenants, collections, receivers, calls under way and kept replies (few, or bounded by a setting), or
 /// of a list that was just made.
 const HARMLESS: &[&str] = &[
     "VIRTUAL TABLE",
@@ -71,6 +71,7 @@ const HARMLESS: &[&str] = &[
     "INDEX documents_deleted",
     "INDEX versions_removed",
     "SCAN collections",
+    "SCAN tenants",
     "SCAN c USING INDEX collections_deleted",
     "SCAN ledger_open",
     "SCAN replies USING COVERING INDEX replies_by_expiry",

@@ -8,6 +8,8 @@ use clap::Args;
 
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::duty::Duty;
 use crate::http;
 use crate::output::Outcome;
 
@@ -17,22 +19,32 @@ pub(crate) struct Serve {
     /// Address and port, a loopback one without authentication; port 0 takes a free one [default: the configured one, 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// What this process is there for, where several share a PostgreSQL database [default: the configured one, both]
+    #[arg(long, value_enum)]
+    role: Option<Duty>,
 }
 
 impl Serve {
+    /// What the process is there for.
+    pub(super) fn duty(&self, config: &Config) -> Duty {
+        self.role.unwrap_or(config.server.role)
+    }
+
     /// Serves until SIGINT or SIGTERM, then finishes or hands back what is in flight.
     pub(crate) async fn run(self, app: App) -> anyhow::Result<Outcome> {
+        let duty = self.duty(&app.config);
         let address = self.listen.unwrap_or_else(|| app.config.server.listen.clone());
         let authenticator = Authenticator::new(&app.config.auth, Arc::clone(&app.store.accounts)).await?;
         let listener = http::bind(&address, authenticator.is_on()).await?;
         let grpc = match &app.config.grpc.listen {
-            Some(address) => Some(http::bind(address, authenticator.is_on()).await?),
-            None => None,
+            Some(address) if duty.answers() => Some(http::bind(address, authenticator.is_on()).await?),
+            _ => None,
         };
         let bound = listener.local_addr().context("the address that was bound is unknown")?;
         // The first line on stdout: programs that start a server on a free port read the address here.
         writeln!(std::io::stdout().lock(), "listening on http://{bound}/")?;
         if authenticator.is_on()
+            && duty.answers()
             && let Some(token) = authenticator.first_key().await?
         {
             let mut out = std::io::stdout().lock();
@@ -42,7 +54,7 @@ impl Serve {
             let bound = listener.local_addr().context("the address that was bound is unknown")?;
             writeln!(std::io::stdout().lock(), "listening for gRPC on {bound}")?;
         }
-        http::serve(app, authenticator, listener, grpc, stop_signal()).await?;
+        http::serve(app, duty, authenticator, listener, grpc, stop_signal()).await?;
         Ok(Outcome::Good)
     }
 }

@@ -121,6 +121,9 @@ async fn models(server: &Shared) -> Result<String, String> {
 }
 
 async fn indexes(server: &Shared) -> Result<String, String> {
+    if !server.app.store.indexes.keeps_any() {
+        return Ok("none are kept here".to_owned());
+    }
     let lags = server.app.store.indexes.lag().await.map_err(|error| error.to_string())?;
     match lags.iter().max_by_key(|lag| lag.behind) {
         Some(lag) if lag.behind >= MOST_BEHIND => Err(format!(

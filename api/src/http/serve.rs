@@ -12,6 +12,7 @@ use super::guard::check_address;
 use super::{Shared, connection, metrics, router};
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::duty::Duty;
 
 /// The last part of the time at shutdown, for streams that are cut to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -36,11 +37,12 @@ pub(crate) async fn bind(address: &str, authentication: bool) -> anyhow::Result<
         .with_context(|| format!("{address} can't be listened on; is another server running there?"))
 }
 
-/// Serves HTTP, and gRPC where there is a listener for it, and works off jobs until `shutdown` resolves. Then nothing new is accepted, requests in flight and
+/// Serves HTTP, and gRPC where there is a listener for it, and works off jobs, as far as that is its duty, until `shutdown` resolves. Then nothing new is accepted, requests in flight and
 /// running jobs have `server.shutdown_seconds` to end, streams are ended with a terminal event, and what jobs have not
 /// finished goes back into the queue.
 pub(crate) async fn serve(
     app: App,
+    duty: Duty,
     authenticator: Authenticator,
     listener: TcpListener,
     grpc: Option<TcpListener>,
@@ -54,14 +56,20 @@ pub(crate) async fn serve(
     let recorder = metrics::recorder()?;
     let closing = Closing::default();
     let (service, shared) =
-        router(app.clone(), authenticator, address.port(), recorder.clone(), closing.clone());
+        router(app.clone(), duty, authenticator, address.port(), recorder.clone(), closing.clone());
     if let Some(folder) = app.store.folder() {
         folder.announce(Some(&address.to_string()))?;
     }
-    let telling = crate::webhooks::start(&app).await?;
-    let workers = app.ingestor.start(app.config.ingest.workers);
+    // What tells others and what learns belongs to those who answer; so do indexes, which others' documents have to reach.
+    let telling = match duty.answers() {
+        true => Some(crate::webhooks::start(&app).await?),
+        false => None,
+    };
+    let following =
+        (duty.answers() && app.config.postgres.is_some()).then(|| app.store.indexes.keep_following());
+    let workers = duty.works().then(|| app.ingestor.start(app.config.ingest.workers));
     let upkeep = tokio::spawn(metrics::upkeep(recorder));
-    let learning = tokio::spawn(learn(app.clone()));
+    let learning = duty.answers().then(|| tokio::spawn(learn(app.clone())));
     let grpc = match grpc {
         Some(listener) => {
             let port = listener.local_addr()?.port();
@@ -70,7 +78,7 @@ pub(crate) async fn serve(
         None => None,
     };
     let forgetting = tokio::spawn(forget(shared));
-    tracing::info!(%address, "serving");
+    tracing::info!(%address, ?duty, "serving");
 
     let asked = closing.clone();
     let limits = app.config.limits.clone();
@@ -96,7 +104,13 @@ pub(crate) async fn serve(
         served = &mut server => served.context("the HTTP server panicked")?.context("the HTTP server failed"),
         () = closing.asked() => {
             tracing::info!(seconds = patience.as_secs(), "shutting down");
-            let (drained, finished) = tokio::join!(drain(server, &closing, patience), workers.shutdown(patience));
+            let worked = async {
+                match workers {
+                    Some(workers) => workers.shutdown(patience).await,
+                    None => true,
+                }
+            };
+            let (drained, finished) = tokio::join!(drain(server, &closing, patience), worked);
             if !finished {
                 tracing::info!("jobs were still running; the next start goes on with them");
             }
@@ -104,9 +118,14 @@ pub(crate) async fn serve(
         }
     };
     upkeep.abort();
-    learning.abort();
     forgetting.abort();
-    telling.abort();
+    if let Some(learning) = learning {
+        learning.abort();
+    }
+    if let Some(telling) = telling {
+        telling.abort();
+    }
+    drop(following);
     app.store.close().await.context("the indexes can't be closed")?;
     tracing::info!("stopped");
     served

@@ -18,6 +18,7 @@ mod crash;
 mod eval;
 mod examples;
 mod feedback;
+mod fleet;
 mod grpc;
 mod http_agent;
 mod http_budget;
@@ -31,6 +32,9 @@ mod mcp;
 mod mcp_tools;
 mod openai;
 mod page;
+#[path = "../../../store/tests/suite/postgres/server.rs"]
+#[allow(dead_code, reason = "the tests of the store use the rest")]
+mod postgres;
 #[path = "../../../models/tests/provider/mod.rs"]
 mod provider;
 mod support;

@@ -1,13 +1,10 @@
 //! The background round: brings every index to the end of the change sequence and purges what nobody needs any more.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use wellspring_store::catalog::IndexKind;
-use wellspring_store::{CollectionScope, Store};
 
 use super::Inner;
 use crate::error::Result;
@@ -16,6 +13,8 @@ use crate::error::Result;
 const PURGE: u32 = 200;
 /// How long submissions under way are waited for, and new ones held up, before the purge is left to the next round.
 const GATE: Duration = Duration::from_millis(200);
+/// Bytes that another process stored this short a time ago may belong to a document that it is about to accept.
+const UPLOADING: Duration = Duration::from_secs(600);
 
 /// Sweeps once, then runs rounds until told to stop: at the interval, and early after many publications or when a delete
 /// asks for one.
@@ -44,24 +43,10 @@ pub(super) async fn run(inner: Arc<Inner>, stopping: CancellationToken) {
     }
 }
 
-/// Brings a collection's indexes to the end of the change sequence. One that is there already is not even opened: opening
-/// loads its vectors.
-async fn follow(store: &Store, scope: &CollectionScope) -> Result<()> {
-    let newest = store.catalog.last_seq(scope).await?;
-    let (_, vector) = store.catalog.index_state(scope, IndexKind::Vector).await?;
-    let (_, keyword) = store.catalog.index_state(scope, IndexKind::Keyword).await?;
-    if vector.min(keyword) < newest {
-        store.indexes.catch_up(scope, newest).await?;
-    }
-    Ok(())
-}
-
 /// Deletes bytes that no document refers to: an earlier process died between storing an upload and accepting it.
 async fn sweep(inner: &Inner) -> Result<()> {
     let store = &inner.store;
-    let collections = store.catalog.all_collections().await?;
-    let tenants: BTreeSet<_> = collections.iter().map(|(scope, _)| scope.tenant().clone()).collect();
-    for tenant in tenants {
+    for tenant in store.catalog.tenants().await? {
         let mut swept = 0_u64;
         for hash in store.blobs.list(&tenant).await? {
             if store.catalog.blob_in_use(&tenant, &hash).await? {
@@ -69,8 +54,7 @@ async fn sweep(inner: &Inner) -> Result<()> {
             }
             // An upload under way may be about to be accepted with these bytes: wait for it a while, and look again.
             let Ok(_alone) = tokio::time::timeout(GATE, inner.bytes_in_use.write()).await else { continue };
-            if !store.catalog.blob_in_use(&tenant, &hash).await? {
-                store.blobs.delete(&tenant, &hash).await?;
+            if store.blobs.delete_unused(store.catalog.as_ref(), &tenant, &hash, UPLOADING).await? {
                 swept += 1;
             }
         }
@@ -88,12 +72,7 @@ async fn sweep(inner: &Inner) -> Result<()> {
 /// One round. Harmless to repeat and to interrupt.
 pub(super) async fn round(inner: &Inner) -> Result<()> {
     let store = &inner.store;
-    for (scope, _) in store.catalog.all_collections().await? {
-        // A collection deleted meanwhile, or one whose index is damaged, does not keep the others from their turn.
-        if let Err(error) = follow(store, &scope).await {
-            tracing::warn!(collection = %scope.name(), %error, "the indexes of a collection could not be brought up to date");
-        }
-    }
+    store.indexes.follow().await?;
     while let Ok(_alone) = tokio::time::timeout(GATE, inner.bytes_in_use.write()).await {
         let purged = store.purge_once(PURGE).await?;
         if purged.versions == 0 {

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,9 @@ use futures::{StreamExt, TryStreamExt};
 use sqlx::PgConnection;
 
 use super::Blobs;
-use crate::catalog::postgres::{Database, During, PostgresCatalog};
+use crate::catalog::Catalog;
+use crate::catalog::postgres::{Database, During, PostgresCatalog, referred_to};
+use crate::clock::{Clock, SystemClock};
 use crate::document::ContentHash;
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::fault;
@@ -26,9 +29,11 @@ pub struct PostgresBlobs {
 }
 
 impl PostgresBlobs {
-    /// In the database of this catalog.
+    /// In the database of this catalog, which from now on accepts no document whose bytes are not there.
     pub fn of(catalog: &PostgresCatalog) -> Self {
-        Self { database: catalog.database().clone() }
+        let database = catalog.database().clone();
+        database.keep_blobs();
+        Self { database }
     }
 }
 
@@ -123,15 +128,20 @@ async fn blocking<T: Send + 'static>(
         })
 }
 
-async fn store(connection: &mut PgConnection, received: Arc<Received>) -> Result<()> {
+async fn store(connection: &mut PgConnection, now: i64, received: Arc<Received>) -> Result<()> {
     let hash = received.hash.0;
-    let new = sqlx::query("INSERT INTO blobs (hash, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(hash.as_slice())
-        .bind(i64::try_from(received.length).unwrap_or(i64::MAX))
-        .execute(&mut *connection)
-        .await
-        .during("store a blob")?;
-    if new.rows_affected() == 0 {
+    // One that is there is as good as new: somebody is about to refer to it. `xmax` is 0 in a row that was inserted.
+    let new: bool = sqlx::query_scalar(
+        "INSERT INTO blobs (hash, bytes, put_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (tenant, hash) DO UPDATE SET put_at = $3 RETURNING xmax = 0",
+    )
+    .bind(hash.as_slice())
+    .bind(i64::try_from(received.length).unwrap_or(i64::MAX))
+    .bind(now)
+    .fetch_one(&mut *connection)
+    .await
+    .during("store a blob")?;
+    if !new {
         // Stored whole, for it was stored in one transaction.
         return Ok(());
     }
@@ -194,6 +204,28 @@ async fn remove(connection: &mut PgConnection, tenant: TenantId, hash: ContentHa
     Ok(())
 }
 
+/// Locks the blob first: whoever is about to refer to it has done so by then, or will find it gone.
+async fn remove_unused(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    hash: ContentHash,
+    before: i64,
+) -> Result<bool> {
+    let put_at: Option<i64> =
+        sqlx::query_scalar("SELECT put_at FROM blobs WHERE tenant = $1 AND hash = $2 FOR UPDATE")
+            .bind(tenant.as_str())
+            .bind(hash.0.as_slice())
+            .fetch_optional(&mut *connection)
+            .await
+            .during("delete a blob")?;
+    match put_at {
+        None => Ok(true),
+        Some(put_at) if put_at > before => Ok(false),
+        Some(_) if referred_to(connection, tenant.clone(), hash).await? => Ok(false),
+        Some(_) => remove(connection, tenant, hash).await.map(|()| true),
+    }
+}
+
 async fn all(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<ContentHash>> {
     let hashes: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM blobs WHERE tenant = $1 ORDER BY hash")
         .bind(tenant.as_str())
@@ -221,8 +253,11 @@ impl Blobs for PostgresBlobs {
         let received = Arc::new(Received::from(bytes, max_bytes).await?);
         let (hash, length) = (received.hash, received.length);
         fault::point("blobs.put.before_sync");
+        let now = SystemClock.now();
         self.database
-            .write(tenant.into(), None, move |connection| Box::pin(store(connection, Arc::clone(&received))))
+            .write(tenant.into(), None, move |connection| {
+                Box::pin(store(connection, now, Arc::clone(&received)))
+            })
             .await?;
         fault::point("blobs.put.after_rename");
         Ok((hash, length))
@@ -237,6 +272,23 @@ impl Blobs for PostgresBlobs {
         let (whose, tenant, hash) = (tenant.into(), tenant.clone(), *hash);
         self.database
             .write(whose, None, move |connection| Box::pin(remove(connection, tenant.clone(), hash)))
+            .await
+    }
+
+    async fn delete_unused(
+        &self,
+        _catalog: &dyn Catalog,
+        tenant: &TenantId,
+        hash: &ContentHash,
+        age: Duration,
+    ) -> Result<bool> {
+        let (whose, tenant, hash) = (tenant.into(), tenant.clone(), *hash);
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let before = SystemClock.now().saturating_sub(age);
+        self.database
+            .write(whose, None, move |connection| {
+                Box::pin(remove_unused(connection, tenant.clone(), hash, before))
+            })
             .await
     }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 pub(crate) use self::connection::{Database, For};
 pub use self::connection::{PostgresConfig, ROLE};
 pub(crate) use self::failure::During;
+pub(crate) use self::purge::blob_in_use as referred_to;
 pub use self::probe::{Probe, probe};
+pub use self::replicas::Replica;
 use self::wake::Waker;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -76,6 +78,7 @@ mod probe;
 mod purge;
 mod queries;
 mod recorded;
+mod replicas;
 mod replies;
 mod runs;
 mod scoped;
@@ -92,6 +95,8 @@ pub struct PostgresCatalog {
     database: Database,
     clock: Arc<dyn Clock>,
     waker: Waker,
+    /// Whose indexes this process keeps; `None` for one without indexes.
+    replica: Option<Replica>,
 }
 
 impl PostgresCatalog {
@@ -104,7 +109,14 @@ impl PostgresCatalog {
         let database = Database::open(config).await?;
         names::complete(&database).await?;
         let waker = Waker::start(database.pool().clone());
-        Ok(Self { database, clock, waker })
+        Ok(Self { database, clock, waker, replica: Some(Replica::everybody()) })
+    }
+
+    /// The catalog as a process with indexes of its own sees it, or one without any (`None`). Until then what is recorded of
+    /// indexes holds for every process.
+    #[must_use]
+    pub fn for_replica(self, replica: Option<Replica>) -> Self {
+        Self { replica, ..self }
     }
 
     /// A name that no other catalog has; a copy of the database has the same.
@@ -115,6 +127,11 @@ impl PostgresCatalog {
     /// The database, for what else is kept in it.
     pub(crate) fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// As whom this process records what its indexes hold.
+    fn follower(&self) -> Replica {
+        self.replica.clone().unwrap_or_else(Replica::everybody)
     }
 
     fn now(&self) -> i64 {

@@ -1,6 +1,6 @@
 //! One open collection: its indexes in use, as readers see them, and how they are brought up to date at opening.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -54,6 +54,8 @@ pub(super) struct Readable {
     keyword: RwLock<(Arc<dyn KeywordIndex>, u32)>,
     pub(super) building: AtomicBool,
     pub(super) busy: AtomicBool,
+    /// What both indexes have flushed.
+    pub(super) reached: AtomicI64,
 }
 
 impl Readable {
@@ -90,6 +92,7 @@ impl Opened {
                 format!("the collection {} was deleted", scope.name()),
             ));
         }
+        shared.catalog.enroll(&scope).await?;
         let mut opening =
             Opening { shared: &shared, scope: &scope, dimension: collection.dimension, mended: Vec::new() };
         let (vector, vector_index, engine) = opening.vector().await?;
@@ -110,6 +113,7 @@ impl Opened {
             keyword: RwLock::new((keyword_index, keyword.generation)),
             building: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            reached: AtomicI64::new(vector.flushed.min(keyword.flushed).0),
         });
         let (commands, received) = mpsc::channel(QUEUE);
         let owner = Owner {
@@ -137,6 +141,11 @@ impl Opened {
 
     pub(super) fn keyword(&self) -> Arc<dyn KeywordIndex> {
         Arc::clone(&self.readable.keyword.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// What both indexes have flushed.
+    pub(super) fn reached(&self) -> Seq {
+        Seq(self.readable.reached.load(Ordering::Acquire))
     }
 
     /// Of the vector index and of the keyword index.
@@ -304,7 +313,16 @@ impl Opening<'_> {
             index.flush(reached).await?;
         }
         let (seq, wrong) = build::reconcile(catalog, scope, index, None).await?;
-        if kept && !wrong.is_empty() {
+        if kept && !wrong.is_empty() && own < catalog.purged_to(scope).await? {
+            // Others did not wait for this process while it was away.
+            tracing::info!(
+                collection = scope.name().as_str(),
+                index = any::name(index.kind()),
+                missing = wrong.missing.len(),
+                extra = wrong.extra.len(),
+                "an index that was away is as the catalog says again"
+            );
+        } else if kept && !wrong.is_empty() {
             let what = if whole {
                 "entries differed from the catalog"
             } else {

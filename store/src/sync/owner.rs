@@ -222,7 +222,14 @@ impl Owner {
                     .await?;
                 in_use.flushed = in_use.flushed.max(last.seq);
             }
+            self.tell();
         }
+    }
+
+    /// Lets readers know what both indexes have flushed.
+    fn tell(&self) {
+        let reached = self.vector.flushed.min(self.keyword.flushed);
+        self.readable.reached.store(reached.0, Ordering::Release);
     }
 
     /// Starts building a generation, unless one is being built.
@@ -288,6 +295,7 @@ impl Owner {
         catalog.swap_generation(scope, kind, in_use.generation, generation, flushed).await?;
         self.readable.show(&index, generation);
         let old = std::mem::replace(in_use, InUse { index, generation, flushed });
+        self.tell();
         if kind == IndexKind::Vector {
             self.engine = engine;
             self.unsorted = 0;

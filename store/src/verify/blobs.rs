@@ -1,6 +1,7 @@
 //! Compares the blob store with the catalog: bytes that documents refer to, and bytes that nothing refers to.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{EXAMPLES, Finding, FindingKind, VerifyOptions, VerifyReport, finding};
 use crate::Store;
@@ -76,18 +77,16 @@ impl Looked<'_> {
     }
 }
 
-/// Blobs of the tenants that have collections to which no version refers; deleted, if wanted, when they are still unused
+/// Blobs to which no version refers, also of tenants whose collections are gone; deleted, if wanted, when they are still unused
 /// after the grace time.
 pub(super) async fn orphans(
     store: &Store,
-    scopes: &[CollectionScope],
     options: VerifyOptions,
     report: &mut VerifyReport,
 ) -> Result<()> {
     // Blobs that a purge has named and not deleted yet are on their way out, not damage.
     let doomed: BTreeSet<(TenantId, ContentHash)> = store.catalog.purge(0).await?.blobs.into_iter().collect();
-    let tenants: BTreeSet<&TenantId> = scopes.iter().map(CollectionScope::tenant).collect();
-    for tenant in tenants {
+    for tenant in &store.catalog.tenants().await? {
         let mut orphans = Vec::new();
         for hash in store.blobs.list(tenant).await? {
             let is_doomed = doomed.contains(&(tenant.clone(), hash));
@@ -124,8 +123,7 @@ async fn delete(
     tokio::time::sleep(options.orphan_grace).await;
     let mut deleted = Vec::new();
     for hash in orphans {
-        if !store.catalog.blob_in_use(tenant, &hash).await? {
-            store.blobs.delete(tenant, &hash).await?;
+        if store.blobs.delete_unused(store.catalog.as_ref(), tenant, &hash, Duration::ZERO).await? {
             deleted.push(hash);
         }
     }

@@ -20,6 +20,7 @@ pub(super) async fn accept(
     scope: CollectionScope,
     document: NewDocument,
     idempotency: Option<IdempotencyKey>,
+    blobs: bool,
 ) -> Result<Accepted> {
     staying(connection, &scope).await?;
     if let Some(key) = &idempotency {
@@ -27,6 +28,9 @@ pub(super) async fn accept(
         if let Some(first) = remembered(connection, &scope, key).await? {
             return Ok(first);
         }
+    }
+    if blobs {
+        bytes_stay(connection, &scope, &document).await?;
     }
     // From here on nobody else writes this document; what is refused below takes the row back.
     let (document_key, version): (i64, Version) = sqlx::query_as(
@@ -71,6 +75,23 @@ pub(super) async fn accept(
     }
     wake::announce(connection).await?;
     Ok(accepted)
+}
+
+/// Holds the document's bytes until the transaction ends. They were stored before, but another process may have purged them
+/// in between, when nothing referred to them.
+async fn bytes_stay(
+    connection: &mut PgConnection,
+    scope: &CollectionScope,
+    document: &NewDocument,
+) -> Result<()> {
+    sqlx::query("SELECT 1 FROM blobs WHERE tenant = $1 AND hash = $2 FOR KEY SHARE")
+        .bind(scope.tenant().as_str())
+        .bind(document.blob.0.as_slice())
+        .fetch_optional(connection)
+        .await
+        .during("accept the document")?
+        .map(|_| ())
+        .ok_or_else(StoreError::bytes_gone)
 }
 
 /// Requests with the same idempotency key wait for each other.

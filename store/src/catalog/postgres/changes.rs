@@ -4,6 +4,7 @@ use roaring::RoaringTreemap;
 use sqlx::PgConnection;
 
 use super::failure::During;
+use super::replicas::{self, Replica};
 use super::text::pieces;
 use super::versions::{self, VersionRow};
 use crate::catalog::rows::chunk::{self, EntryRow};
@@ -184,18 +185,20 @@ pub(super) async fn index_state(
     connection: &mut PgConnection,
     scope: CollectionScope,
     index: IndexKind,
+    replica: Replica,
 ) -> Result<(u32, Seq)> {
+    super::scoped::living(connection, &scope).await?;
     let state: Option<(i64, i64)> = sqlx::query_as(
-        "SELECT generation, seq FROM index_states WHERE collection_key = $1 AND kind = $3 \
-            AND EXISTS (SELECT 1 FROM collections WHERE key = $1 AND tenant = $2 AND deleted_at IS NULL)",
+        "SELECT generation, seq FROM index_states WHERE collection_key = $1 AND kind = $2 AND replica = $3",
     )
     .bind(scope.key().0)
-    .bind(scope.tenant().as_str())
     .bind(chunk::index_name(index))
+    .bind(replica.of(index))
     .fetch_optional(connection)
     .await
     .during("read an index's state")?;
-    let (generation, seq) = state.ok_or_else(|| no_collection(scope.name().as_str()))?;
+    // One that this process has not opened yet is at its beginning.
+    let (generation, seq) = state.unwrap_or((1, 0));
     Ok((unsigned(generation)?, Seq(seq)))
 }
 
@@ -204,32 +207,50 @@ pub(super) async fn set_index_state(
     connection: &mut PgConnection,
     scope: CollectionScope,
     index: IndexKind,
+    replica: Replica,
     from: u32,
     to: u32,
     seq: Seq,
 ) -> Result<()> {
     super::scoped::staying(connection, &scope).await?;
+    if !advance(connection, &scope, index, &replica, from, to, seq).await? {
+        // The first of this process.
+        replicas::enter(connection, scope.key().0, &replica).await?;
+        if !advance(connection, &scope, index, &replica, from, to, seq).await? {
+            return Err(StoreError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "generation {from} of the {} index is not in use any more: read its state again",
+                    chunk::index_name(index)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `from` was in use.
+async fn advance(
+    connection: &mut PgConnection,
+    scope: &CollectionScope,
+    index: IndexKind,
+    replica: &Replica,
+    from: u32,
+    to: u32,
+    seq: Seq,
+) -> Result<bool> {
     let changed = sqlx::query(
         "UPDATE index_states SET seq = CASE WHEN generation = $4 THEN greatest(seq, $5) ELSE $5 END, generation = $4 \
-         WHERE collection_key = $1 AND kind = $2 AND generation = $3",
+         WHERE collection_key = $1 AND kind = $2 AND generation = $3 AND replica = $6",
     )
     .bind(scope.key().0)
     .bind(chunk::index_name(index))
     .bind(i64::from(from))
     .bind(i64::from(to))
     .bind(seq.0)
+    .bind(replica.of(index))
     .execute(connection)
     .await
     .during("record an index's state")?;
-    if changed.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::new(
-            ErrorKind::Conflict,
-            format!(
-                "generation {from} of the {} index is not in use any more: read its state again",
-                chunk::index_name(index)
-            ),
-        ))
-    }
+    Ok(changed.rows_affected() == 1)
 }

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::failure::During;
+use super::replicas::{self, Replica};
 use super::scoped::arguments;
 use super::{conversations, feedback, recorded};
 use crate::catalog::rows::document::CollectionRow;
@@ -17,6 +18,7 @@ pub(super) async fn create(
     now: i64,
     scope: Scope,
     new: NewCollection,
+    replica: Option<Replica>,
 ) -> Result<Collection> {
     if !scope.permits(&new.name) {
         return Err(StoreError::new(
@@ -56,11 +58,9 @@ pub(super) async fn create(
     let key = key.ok_or_else(|| {
         StoreError::new(ErrorKind::Conflict, format!("a collection {:?} exists already", new.name.as_str()))
     })?;
-    sqlx::query("INSERT INTO index_states (collection_key, kind, generation, seq) VALUES ($1, 'vector', 1, 0), ($1, 'keyword', 1, 0)")
-        .bind(key)
-        .execute(connection)
-        .await
-        .during("create the collection")?;
+    if let Some(replica) = replica {
+        replicas::enter(connection, key, &replica).await?;
+    }
     Ok(Collection {
         key: CollectionKey(key),
         name: new.name,

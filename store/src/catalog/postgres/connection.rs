@@ -1,5 +1,7 @@
 //! Opens the database: settings, schema, roles; and runs transactions under a tenant, again where another one was in the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -24,6 +26,8 @@ pub(super) const OLDEST: i32 = 160_000;
 const COLLISIONS: u32 = 12;
 /// How long a transaction waits for a server that went away.
 const OUTAGE: Duration = Duration::from_secs(5);
+/// How long it waits for one that was away already.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Where the catalog's PostgreSQL is and how it is used.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +143,10 @@ pub(crate) struct Points {
 pub(crate) struct Database {
     pool: PgPool,
     owner: PgConnectOptions,
+    /// Whether documents' bytes are kept here, too.
+    keeps_blobs: Arc<AtomicBool>,
+    /// Whether the server was away when it was last needed: then nobody waits for it any more, but is told at once.
+    away: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -149,13 +157,14 @@ impl Database {
             Some(url) => self::options(config, url)?,
             None => options.clone(),
         };
-        let mut connection = owner.connect().await.during("connect to PostgreSQL")?;
+        let patience = Duration::from_secs(config.acquire_timeout_seconds.into());
+        let mut connection = reach(&owner, patience).await?;
         let migrated = migrate(&mut connection).await;
         connection.close().await.during("connect to PostgreSQL")?;
         migrated?;
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections.max(2))
-            .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds.into()))
+            .acquire_timeout(patience)
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     sqlx::query(AssertSqlSafe(format!("SET ROLE {ROLE}"))).execute(connection).await?;
@@ -165,7 +174,16 @@ impl Database {
             .connect_with(options)
             .await
             .during("connect to PostgreSQL")?;
-        Ok(Self { pool, owner })
+        Ok(Self { pool, owner, keeps_blobs: Arc::default(), away: Arc::default() })
+    }
+
+    /// Documents' bytes are kept here as well: what is accepted refers to them.
+    pub(crate) fn keep_blobs(&self) {
+        self.keeps_blobs.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn keeps_blobs(&self) -> bool {
+        self.keeps_blobs.load(Ordering::Relaxed)
     }
 
     /// The pool, under the application's role.
@@ -188,7 +206,30 @@ impl Database {
 
     async fn begin(&self, mode: &str, whose: &For) -> Result<Transaction<'static, Postgres>> {
         let begin = format!("BEGIN {mode}; SET LOCAL wellspring.tenant = '{}'", whose.setting());
-        self.pool.begin_with(AssertSqlSafe(begin)).await.during("begin a transaction")
+        let begun = self.pool.begin_with(AssertSqlSafe(begin));
+        if !self.away.load(Ordering::Relaxed) {
+            return begun.await.during("begin a transaction");
+        }
+        let begun = tokio::time::timeout(GLANCE, begun).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        let begun = begun.during("begin a transaction")?;
+        self.away.store(false, Ordering::Relaxed);
+        tracing::info!("PostgreSQL is back");
+        Ok(begun)
+    }
+
+    /// Whether another try is worth it; remembers a server that is away.
+    async fn again(&self, tries: &mut Tries, error: &StoreError) -> bool {
+        let away = self.away.load(Ordering::Relaxed);
+        let again = again(error);
+        // Where there is not one connection it is not that others have them.
+        let away_now = again == Again::Disconnected || self.pool.size() == 0;
+        if (away && away_now) || !tries.another(again, error).await {
+            if away_now && error.kind() == ErrorKind::Unavailable && !self.away.swap(true, Ordering::Relaxed) {
+                tracing::warn!(error = error.chain(), "PostgreSQL is away; everything that needs it is refused");
+            }
+            return false;
+        }
+        true
     }
 
     /// Runs `work`, which must not write, on one consistent state of the database.
@@ -207,7 +248,7 @@ impl Database {
             }
             .await;
             match result {
-                Err(error) if tries.another(&error).await => {}
+                Err(error) if self.again(&mut tries, &error).await => {}
                 result => return result,
             }
         }
@@ -240,7 +281,7 @@ impl Database {
                     }
                     return Ok(result);
                 }
-                Err(error) if tries.another(&error).await => {}
+                Err(error) if self.again(&mut tries, &error).await => {}
                 Err(error) => return Err(error),
             }
         }
@@ -256,8 +297,8 @@ struct Tries {
 
 impl Tries {
     /// Waits a little, at random up to a bound that doubles, if another try is worth it.
-    async fn another(&mut self, error: &StoreError) -> bool {
-        let most = match again(error) {
+    async fn another(&mut self, again: Again, error: &StoreError) -> bool {
+        let most = match again {
             Again::Never => return false,
             Again::Collided if self.failed >= COLLISIONS => return false,
             Again::Collided => Duration::from_millis(2 << self.failed.min(7)),
@@ -272,6 +313,20 @@ impl Tries {
         tracing::debug!(%error, tries = self.failed, "a transaction is tried again");
         tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
         true
+    }
+}
+
+/// Connects; a server that is starting is waited for.
+async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection> {
+    let since = Instant::now();
+    loop {
+        match options.connect().await.during("connect to PostgreSQL") {
+            Err(error) if again(&error) == Again::Disconnected && since.elapsed() < patience => {
+                tracing::info!(%error, "waiting for PostgreSQL");
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            connected => return connected,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use roaring::RoaringTreemap;
 use super::connection::For;
 use super::{
     PostgresCatalog, accept, acl, changes, check, collections, documents, jobs, leases, names, purge,
-    queries, recorded, store, tuning,
+    queries, recorded, replicas, store, tuning,
 };
 use crate::catalog::rows::{processed, values};
 use crate::catalog::{
@@ -31,8 +31,8 @@ use crate::scope::{Access, CollectionScope, Scope, TenantId};
 #[async_trait]
 impl Catalog for PostgresCatalog {
     async fn create_collection(&self, scope: &Scope, new: NewCollection) -> Result<Collection> {
-        let (now, scope) = (self.now(), scope.clone());
-        write!(self, scope.tenant(), collections::create(now, scope, new))
+        let (now, scope, replica) = (self.now(), scope.clone(), self.replica.clone());
+        write!(self, scope.tenant(), collections::create(now, scope, new, replica))
     }
 
     async fn collection(
@@ -67,8 +67,8 @@ impl Catalog for PostgresCatalog {
         values::check_acl(document.acl.as_deref())?;
         values::check_writer(scope.scope(), document.acl.as_deref())?;
         values::check_key(idempotency.as_ref())?;
-        let (now, scope) = (self.now(), scope.clone());
-        write!(self, scope.tenant(), "accept", accept::accept(now, scope, document, idempotency))
+        let (now, scope, blobs) = (self.now(), scope.clone(), self.database.keeps_blobs());
+        write!(self, scope.tenant(), "accept", accept::accept(now, scope, document, idempotency, blobs))
     }
 
     async fn document(&self, scope: &CollectionScope, id: &DocumentId) -> Result<Document> {
@@ -344,8 +344,8 @@ impl Catalog for PostgresCatalog {
     }
 
     async fn index_state(&self, scope: &CollectionScope, index: IndexKind) -> Result<(u32, Seq)> {
-        let scope = scope.clone();
-        read!(self, scope.tenant(), changes::index_state(scope, index))
+        let (scope, replica) = (scope.clone(), self.follower());
+        read!(self, scope.tenant(), changes::index_state(scope, index, replica))
     }
 
     async fn record_watermark(
@@ -355,12 +355,12 @@ impl Catalog for PostgresCatalog {
         generation: u32,
         seq: Seq,
     ) -> Result<()> {
-        let (scope, from, to) = (scope.clone(), generation, generation);
+        let (scope, from, to, replica) = (scope.clone(), generation, generation, self.follower());
         write!(
             self,
             scope.tenant(),
             "record_watermark",
-            changes::set_index_state(scope, index, from, to, seq)
+            changes::set_index_state(scope, index, replica, from, to, seq)
         )
     }
 
@@ -375,8 +375,48 @@ impl Catalog for PostgresCatalog {
         if from == to {
             return Err(StoreError::new(ErrorKind::Invalid, "an index's next generation has another number"));
         }
+        let (scope, replica) = (scope.clone(), self.follower());
+        write!(
+            self,
+            scope.tenant(),
+            "swap_generation",
+            changes::set_index_state(scope, index, replica, from, to, seq)
+        )
+    }
+
+    async fn newest_visible(&self, scope: &CollectionScope) -> Result<Option<Seq>> {
         let scope = scope.clone();
-        write!(self, scope.tenant(), "swap_generation", changes::set_index_state(scope, index, from, to, seq))
+        read!(self, scope.tenant(), replicas::newest_visible(scope)).map(Some)
+    }
+
+    async fn behind(&self) -> Result<Vec<(CollectionScope, Seq)>> {
+        let replica = self.follower();
+        read!(self, For::Everybody, replicas::behind(replica))
+    }
+
+    async fn enroll(&self, scope: &CollectionScope) -> Result<()> {
+        let (scope, replica) = (scope.clone(), self.follower());
+        write!(self, scope.tenant(), replicas::enroll(scope, replica))
+    }
+
+    async fn purged_to(&self, scope: &CollectionScope) -> Result<Seq> {
+        let scope = scope.clone();
+        read!(self, scope.tenant(), replicas::purged_to(scope))
+    }
+
+    async fn beat(&self) -> Result<bool> {
+        let Some(replica) = self.replica.clone() else { return Ok(true) };
+        let now = self.now();
+        write!(self, For::Everybody, replicas::beat(now, replica))
+    }
+
+    async fn leave(&self) -> Result<()> {
+        let Some(replica) = self.replica.clone() else { return Ok(()) };
+        write!(self, For::Everybody, replicas::leave(replica))
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        read!(self, For::Everybody, replicas::tenants())
     }
 
     async fn purge(&self, limit: u32) -> Result<Purged> {

@@ -3,6 +3,7 @@
 use sqlx::{FromRow, PgConnection};
 
 use super::failure::During;
+use super::replicas;
 use crate::catalog::Purged;
 use crate::catalog::rows::values::{hash, signed, unsigned};
 use crate::document::{ContentHash, DocumentId, Version};
@@ -23,10 +24,12 @@ struct Victim {
     blob: Vec<u8>,
     bytes: i64,
     chunks: i64,
+    removed_seq: Option<i64>,
 }
 
 pub(super) async fn purge(connection: &mut PgConnection, now: i64, limit: u32) -> Result<Purged> {
     alone(connection).await?;
+    replicas::give_up(connection, now).await?;
     let victims = victims(connection, limit).await?;
     let mut purged = Purged { versions: unsigned(signed(victims.len())?)?, ..Purged::default() };
     for victim in &victims {
@@ -48,6 +51,11 @@ pub(super) async fn purge(connection: &mut PgConnection, now: i64, limit: u32) -
     ] {
         sqlx::query(statement).bind(&keys).execute(&mut *connection).await.during("purge versions")?;
     }
+    let removed: Vec<(i64, i64)> =
+        victims.iter().filter_map(|victim| Some((victim.collection_key, victim.removed_seq?))).collect();
+    if !removed.is_empty() {
+        replicas::purged(connection, &removed).await?;
+    }
     leftovers(connection, now).await?;
     purged.blobs = doomed(connection).await?;
     Ok(purged)
@@ -62,14 +70,15 @@ async fn alone(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Versions that nobody can see and no index holds.
+/// Versions that nobody can see and that no index of a living process holds. Where nobody follows, nobody is waited for.
 async fn victims(connection: &mut PgConnection, limit: u32) -> Result<Vec<Victim>> {
     let mut victims: Vec<Victim> = sqlx::query_as(
         "SELECT v.key, c.tenant, c.key AS collection_key, d.key AS document_key, d.id AS document_id, v.version, v.blob, \
-            v.bytes, (SELECT count(*) FROM chunks WHERE version_key = v.key) AS chunks \
+            v.bytes, (SELECT count(*) FROM chunks WHERE version_key = v.key) AS chunks, v.removed_seq \
          FROM versions v JOIN documents d ON d.key = v.document_key JOIN collections c ON c.key = d.collection_key \
-         WHERE v.state = 'removed' AND (v.removed_seq IS NULL OR v.removed_seq <= \
-            (SELECT min(seq) FROM index_states WHERE collection_key = c.key)) \
+         WHERE v.state = 'removed' AND (v.removed_seq IS NULL OR NOT EXISTS ( \
+            SELECT 1 FROM index_states s WHERE s.collection_key = c.key AND s.seq < v.removed_seq \
+                AND (s.replica = '' OR EXISTS (SELECT 1 FROM replicas r WHERE r.id = s.replica AND r.living)))) \
          ORDER BY v.removed_seq NULLS FIRST, v.key LIMIT $1",
     )
     .bind(i64::from(limit))
@@ -80,7 +89,7 @@ async fn victims(connection: &mut PgConnection, limit: u32) -> Result<Vec<Victim
     // A worker that is storing one holds its document and will fail: the next round takes it.
     let of_collections: Vec<Victim> = sqlx::query_as(
         "SELECT v.key, c.tenant, c.key AS collection_key, d.key AS document_key, d.id AS document_id, v.version, v.blob, \
-            v.bytes, (SELECT count(*) FROM chunks WHERE version_key = v.key) AS chunks \
+            v.bytes, (SELECT count(*) FROM chunks WHERE version_key = v.key) AS chunks, v.removed_seq \
          FROM collections c JOIN documents d ON d.collection_key = c.key \
          JOIN versions v ON v.document_key = d.key \
          WHERE c.deleted_at IS NOT NULL AND NOT v.key = ANY($1) LIMIT $2 FOR NO KEY UPDATE OF d SKIP LOCKED",
@@ -198,7 +207,7 @@ pub(super) async fn blob_deleted(
     Ok(())
 }
 
-pub(super) async fn blob_in_use(
+pub(crate) async fn blob_in_use(
     connection: &mut PgConnection,
     tenant: TenantId,
     blob: ContentHash,

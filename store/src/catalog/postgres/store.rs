@@ -11,6 +11,7 @@ use super::failure::During;
 use super::filter_sql;
 use super::leases::{abandon, finish, held, supersede};
 use super::names;
+use super::replicas;
 use super::scoped::shown;
 use super::text;
 use super::versions::{self, remove, show};
@@ -257,6 +258,7 @@ pub(super) async fn publish(
         .during("publish the document")?;
     let updated = Metadata::from([("_updated_at".to_owned(), value!(rfc3339(now)))]);
     store_fields(connection, &version, &updated).await?;
+    replicas::shown(connection, version.collection_key, version.document_key, version.version).await?;
     if let Some(old) = held.visible_key {
         let old = versions::get(connection, old).await?;
         remove(connection, &old).await?;

