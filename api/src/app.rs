@@ -55,6 +55,7 @@ impl App {
         };
         let mut opening = StoreConfig::new(folder, role);
         opening.sync = config.store.clone();
+        opening.vectors = config.vectors.clone();
         opening.postgres = config.postgres.clone();
         let store = Store::open(opening).await?;
         let registry = config.budget.keep_books(Registry::new(config.models.clone())?, &store)?;

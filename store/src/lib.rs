@@ -50,7 +50,8 @@ use clock::{Clock, SystemClock};
 use conversations::Conversations;
 use folder::DataFolder;
 use runs::Runs;
-use sync::{Indexes, SyncConfig};
+use sync::{Indexes, Remotes, SyncConfig};
+use vector::choice::VectorsConfig;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct StoreConfig {
     pub role: String,
     /// How indexes are kept.
     pub sync: SyncConfig,
+    /// Which engine keeps vectors.
+    pub vectors: VectorsConfig,
     /// The database that keeps catalog and blobs; the data folder where `None`.
     pub postgres: Option<PostgresConfig>,
     /// Where the time comes from.
@@ -74,6 +77,7 @@ impl StoreConfig {
             folder: folder.into(),
             role: role.into(),
             sync: SyncConfig::default(),
+            vectors: VectorsConfig::default(),
             postgres: None,
             clock: Arc::new(SystemClock),
         }
@@ -134,20 +138,22 @@ impl Store {
     }
 
     async fn open_postgres(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let StoreConfig { folder, role, sync, vectors, clock, .. } = config;
         let folder = blocking(move || DataFolder::open(folder, &role)).await?;
         let catalog = PostgresCatalog::open(&postgres, clock).await?;
         let blobs = PostgresBlobs::of(&catalog);
+        let identity = catalog.identity().await?;
+        let remotes = Remotes::open(&vectors, &identity, Some(&catalog))?;
         // The folder may have served another catalog, whose keys mean other chunks.
-        let indexes = folder.indexes().join(format!("postgres-{}", catalog.identity().await?));
+        let indexes = folder.indexes().join(format!("postgres-{identity}"));
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
-        let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(indexes), sync).await?;
+        let indexes = Indexes::open_with(Arc::clone(&rows.catalog), Some(indexes), sync, remotes).await?;
         Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
     }
 
     async fn open_sqlite(config: StoreConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let StoreConfig { folder, role, sync, vectors, clock, .. } = config;
         let (folder, blobs) = blocking(move || {
             let folder = DataFolder::open(folder, &role)?;
             let blobs = LocalBlobs::open(folder.blobs())?;
@@ -157,9 +163,11 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
+        let remotes = Remotes::open(&vectors, &catalog.identity().await?, None)?;
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
-        let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(folder.indexes()), sync).await?;
+        let folders = Some(folder.indexes());
+        let indexes = Indexes::open_with(Arc::clone(&rows.catalog), folders, sync, remotes).await?;
         Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
     }
 

@@ -11,7 +11,7 @@
 //! keys are gone, unless the index itself went back in time (a power cut, a restored copy): then it is reconciled.
 //! Vectors and texts come from the catalog in both ways; nothing is ever embedded here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,10 +28,14 @@ use crate::vector::flat::{Form, ScanPool};
 use crate::vector::{VectorIndex, VectorStats};
 
 mod any;
+mod away;
 mod build;
 mod collection;
 mod engines;
 mod owner;
+mod remotes;
+mod shared;
+mod turn;
 
 pub(crate) use any::AnyIndex;
 pub use build::Progress;
@@ -39,6 +43,7 @@ pub(crate) use build::differences;
 pub use collection::Mended;
 use collection::{Command, Opened};
 use engines::Engines;
+pub(crate) use remotes::Remotes;
 
 /// How indexes are kept.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -144,12 +149,29 @@ impl Indexes {
         folder: Option<PathBuf>,
         config: SyncConfig,
     ) -> Result<Self> {
+        Self::open_with(catalog, folder, config, Remotes::none()).await
+    }
+
+    /// Like [`Indexes::open`], with vectors in engines outside the process, where the settings say so.
+    pub(crate) async fn open_with(
+        catalog: Arc<dyn Catalog>,
+        folder: Option<PathBuf>,
+        config: SyncConfig,
+        remotes: Remotes,
+    ) -> Result<Self> {
         let threads = match config.scan_threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
             threads => threads,
         };
-        let engines = Engines::new(folder, &config, ScanPool::new(threads)?);
-        let living = catalog.all_collections().await?.into_iter().map(|(scope, _)| scope.key()).collect();
+        remotes.check().await?;
+        // Listed before the catalog is asked: what comes in between belongs to somebody.
+        let kept = remotes.collections().await;
+        let living: BTreeSet<CollectionKey> =
+            catalog.all_collections().await?.into_iter().map(|(scope, _)| scope.key()).collect();
+        for gone in kept.difference(&living) {
+            remotes.remove_below(*gone, None).await;
+        }
+        let engines = Engines::new(folder, &config, ScanPool::new(threads)?, remotes);
         engines.remove_collections_except(living).await?;
         let shared = Arc::new(Shared { catalog, engines, config });
         Ok(Self { shared, places: Mutex::new(HashMap::new()), uses: AtomicU64::new(0) })

@@ -11,7 +11,7 @@ use roaring::RoaringTreemap;
 use super::connection::For;
 use super::{
     PostgresCatalog, accept, acl, changes, check, collections, documents, jobs, leases, names, purge,
-    queries, recorded, store, tuning,
+    queries, recorded, store, tuning, writers,
 };
 use crate::catalog::rows::{processed, values};
 use crate::catalog::{
@@ -377,6 +377,22 @@ impl Catalog for PostgresCatalog {
         }
         let scope = scope.clone();
         write!(self, scope.tenant(), "swap_generation", changes::set_index_state(scope, index, from, to, seq))
+    }
+
+    async fn claim_writing(
+        &self,
+        scope: &CollectionScope,
+        generation: u32,
+        holder: &str,
+        lease: Duration,
+    ) -> Result<bool> {
+        let (scope, holder) = (scope.clone(), holder.to_owned());
+        write!(self, scope.tenant(), writers::claim(scope, generation, holder, lease))
+    }
+
+    async fn end_writing(&self, scope: &CollectionScope, generation: u32, holder: &str) -> Result<()> {
+        let (scope, holder) = (scope.clone(), holder.to_owned());
+        write!(self, scope.tenant(), writers::end(scope, generation, holder))
     }
 
     async fn purge(&self, limit: u32) -> Result<Purged> {
