@@ -252,10 +252,9 @@ fn qdrant(table: &mut toml::Table, name: &str, value: &str) {
     for section in ["vectors", "qdrant"] {
         server = server.and_then(|table| match name {
             "QDRANT_API_KEY" => table.get_mut(section)?.as_table_mut(),
-            _ => table
-                .entry(section)
-                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
-                .as_table_mut(),
+            _ => {
+                table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new())).as_table_mut()
+            }
         });
     }
     let key = if name == "QDRANT_API_KEY" { "api_key" } else { "url" };

@@ -134,7 +134,8 @@ async fn turn(
     if !matches!(engine, VectorEngine::Remote(_)) {
         return Ok(None);
     }
-    let busy = || StoreError::new(ErrorKind::Conflict, "another process builds, or built, the same vector index");
+    let busy =
+        || StoreError::new(ErrorKind::Conflict, "another process builds, or built, the same vector index");
     let turn = Turn::take(shared, scope, generation).await?.ok_or_else(busy)?;
     let (in_use, _) = shared.catalog.index_state(scope, IndexKind::Vector).await?;
     if in_use >= generation {

@@ -120,7 +120,10 @@ impl Engines {
         let reason = match self.remotes.chosen() {
             Some(_) => format!("{chunks} chunks when opened; chosen by configuration"),
             None => {
-                format!("{chunks} chunks when opened, more than the {} that are scanned", self.flat_max_chunks)
+                format!(
+                    "{chunks} chunks when opened, more than the {} that are scanned",
+                    self.flat_max_chunks
+                )
             }
         };
         let index =

@@ -150,7 +150,11 @@ impl Owner {
                 return command;
             }
             if let Err(Failed { error, .. }) = self.look().await {
-                tracing::debug!(collection = self.scope.name().as_str(), error = error.chain(), "looking failed");
+                tracing::debug!(
+                    collection = self.scope.name().as_str(),
+                    error = error.chain(),
+                    "looking failed"
+                );
             }
             self.move_if_out_of_place().await;
         }
@@ -238,9 +242,9 @@ impl Owner {
             let indexes: Vec<&AnyIndex> = behind.iter().map(|in_use| &in_use.index).collect();
             self.unsorted += follow(catalog.as_ref(), &self.scope, &indexes, &changes).await?;
             crate::fault::point("index.apply.after");
-            let flushes = indexes.iter().map(|index| async {
-                index.flush(last.seq).await.map_err(|e| Failed::of(index.kind(), e))
-            });
+            let flushes = indexes
+                .iter()
+                .map(|index| async { index.flush(last.seq).await.map_err(|e| Failed::of(index.kind(), e)) });
             for flushed in futures::future::join_all(flushes).await {
                 flushed?;
             }
@@ -322,7 +326,8 @@ impl Owner {
         };
         catalog.swap_generation(scope, kind, in_use.generation, generation, flushed).await?;
         if let VectorEngine::Remote(remote) = engine
-            && let Err(e) = self.shared.engines.remotes.engine(remote)?.put_in_use(scope.key(), generation).await
+            && let Err(e) =
+                self.shared.engines.remotes.engine(remote)?.put_in_use(scope.key(), generation).await
         {
             tracing::warn!(error = e.chain(), "an index's lasting name does not lead to the new generation");
         }

@@ -102,7 +102,10 @@ impl Remotes {
         let Some(VectorEngine::Remote(kind)) = self.chosen() else { return Ok(()) };
         match self.engine(kind)?.check().await {
             Err(e) if e.is_transient() => {
-                tracing::warn!(error = e.chain(), "the engine that keeps vectors is away; searches go by words");
+                tracing::warn!(
+                    error = e.chain(),
+                    "the engine that keeps vectors is away; searches go by words"
+                );
                 Ok(())
             }
             checked => checked,

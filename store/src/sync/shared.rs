@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(50);
 type Opened = (InUse, Arc<dyn VectorIndex>, VectorEngine);
 
 impl Opening<'_> {
-    /// The generation as an engine outside the process keeps it; a new one, for a collection that nothing was stored in yet.
+    /// The generation as an engine outside the process keeps it; a new one, for a collection that no index ever followed.
     /// `None` where none of them has it. While the server is away something stands for it that says so.
     pub(super) async fn remote(
         &mut self,
@@ -35,9 +35,7 @@ impl Opening<'_> {
         let chosen = self.shared.engines.remotes.chosen();
         let found = match self.shared.engines.remotes.find(self.scope, generation, self.dimension).await {
             Ok(None) => match chosen {
-                Some(VectorEngine::Remote(kind)) if recorded == Seq(0) && chunks == 0 => {
-                    self.first(kind, generation).await
-                }
+                Some(VectorEngine::Remote(kind)) if recorded == Seq(0) => self.first(kind, generation).await,
                 _ => return Ok(None),
             },
             Ok(Some((index, kind))) => Ok((index, kind)),
@@ -61,6 +59,8 @@ impl Opening<'_> {
                 );
                 Ok(None)
             }
+            // Vectors are to be kept here, and here they can be loaded: nobody has to wait for the server.
+            Err(e) if e.is_transient() && !matches!(chosen, Some(VectorEngine::Remote(_))) => Ok(None),
             Err(e) if e.is_transient() => {
                 let engine = chosen.unwrap_or(VectorEngine::Flat);
                 tracing::warn!(
@@ -136,8 +136,7 @@ impl Owner {
         if !self.shares() {
             return Ok(());
         }
-        let (generation, recorded) =
-            self.shared.catalog.index_state(&self.scope, IndexKind::Vector).await?;
+        let (generation, recorded) = self.shared.catalog.index_state(&self.scope, IndexKind::Vector).await?;
         if generation != self.vector.generation || self.away {
             self.take_over(generation, recorded).await?;
         }

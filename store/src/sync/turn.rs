@@ -26,17 +26,17 @@ pub(super) struct Turn {
 
 impl Turn {
     /// `None` while another process writes this generation.
-    pub(super) async fn take(shared: &Shared, scope: &CollectionScope, generation: u32) -> Result<Option<Self>> {
+    pub(super) async fn take(
+        shared: &Shared,
+        scope: &CollectionScope,
+        generation: u32,
+    ) -> Result<Option<Self>> {
         let (catalog, holder) = (Arc::clone(&shared.catalog), shared.engines.holder());
         if !catalog.claim_writing(scope, generation, &holder, LEASE).await? {
             return Ok(None);
         }
-        let renewing = tokio::spawn(renew(
-            Arc::clone(&catalog),
-            scope.clone(),
-            generation,
-            Arc::clone(&holder),
-        ));
+        let renewing =
+            tokio::spawn(renew(Arc::clone(&catalog), scope.clone(), generation, Arc::clone(&holder)));
         Ok(Some(Self { catalog, scope: scope.clone(), generation, holder, renewing }))
     }
 
@@ -44,7 +44,10 @@ impl Turn {
     pub(super) async fn end(self) {
         self.renewing.abort();
         if let Err(e) = self.catalog.end_writing(&self.scope, self.generation, &self.holder).await {
-            tracing::debug!(collection = self.scope.name().as_str(), "a turn was not ended, it runs out: {e}");
+            tracing::debug!(
+                collection = self.scope.name().as_str(),
+                "a turn was not ended, it runs out: {e}"
+            );
         }
     }
 }

@@ -66,10 +66,7 @@ fn timeout_seconds() -> u32 {
     30
 }
 
-fn redacted<S: serde::Serializer>(
-    _: &Option<String>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
+fn redacted<S: serde::Serializer>(_: &Option<String>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_str("[redacted]")
 }
 

@@ -88,7 +88,13 @@ impl QdrantIndex {
     }
 
     /// The best `limit`, in the server's order.
-    async fn ranked(&self, vector: &[f32], limit: usize, filter: Filter, exact: bool) -> Result<Vec<ScoredPoint>> {
+    async fn ranked(
+        &self,
+        vector: &[f32],
+        limit: usize,
+        filter: Filter,
+        exact: bool,
+    ) -> Result<Vec<ScoredPoint>> {
         let limit = limit as u64;
         let quantization =
             QuantizationSearchParamsBuilder::default().ignore(exact).rescore(true).oversampling(2.0);
@@ -347,7 +353,9 @@ impl VectorIndex for QdrantIndex {
             info => info?.result,
         };
         match info {
-            Some(info) if info.status() == CollectionStatus::Red => Err(damaged("the server says that it failed")),
+            Some(info) if info.status() == CollectionStatus::Red => {
+                Err(damaged("the server says that it failed"))
+            }
             _ => Ok(()),
         }
     }

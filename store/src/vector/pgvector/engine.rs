@@ -27,8 +27,7 @@ impl PgVectors {
     }
 
     fn index(&self, scope: &CollectionScope, generation: u32, dimension: usize) -> PgVectorIndex {
-        let mut index =
-            PgVectorIndex::at(&self.database, scope, generation, dimension, self.config.clone());
+        let mut index = PgVectorIndex::at(&self.database, scope, generation, dimension, self.config.clone());
         index.holder = Some(Arc::clone(&self.holder));
         index
     }

@@ -83,7 +83,9 @@ fn check(version: &str) -> Result<()> {
     let (major, minor) = OLDEST;
     Err(StoreError::new(
         ErrorKind::Invalid,
-        format!("this is Qdrant {version}; {major}.{minor} or a newer {major}.x is needed: change the server"),
+        format!(
+            "this is Qdrant {version}; {major}.{minor} or a newer {major}.x is needed: change the server"
+        ),
     ))
 }
 
