@@ -143,6 +143,11 @@ measure-answers: setup build ## Measure claim support (WiCE), planted instructio
 refusals: setup build ## Measure which questions are refused with default settings: of our own set, and of sets that our documents can't answer
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) api/tests/refusals/measure.py $(WELLSPRING) $(DATASETS)
 
+VECTORS ?= 100000
+.PHONY: vectors
+vectors: ## Measure recall, times and sizes of every vector engine; DATABASE_URL and QDRANT_URL name the servers
+	$(CARGO) run --release --locked --package wellspring-store --example vectors -- $(VECTORS)
+
 .PHONY: provider
 provider: ## Start the local provider that fails on request; models/tests/clients/check.py tries the official clients on it
 	$(CARGO) run --locked --package wellspring-models --example provider -- 127.0.0.1:9977

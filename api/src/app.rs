@@ -59,6 +59,7 @@ impl App {
         };
         let mut opening = StoreConfig::new(folder, role);
         opening.sync = config.store.clone();
+        opening.vectors = config.vectors.clone();
         opening.postgres = config.postgres.clone();
         opening.indexes = indexes;
         let store = Store::open(opening).await?;

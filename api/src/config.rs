@@ -12,6 +12,7 @@ use wellspring_models::registry::ModelsConfig;
 use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::catalog::postgres::PostgresConfig;
 use wellspring_store::sync::SyncConfig;
+use wellspring_store::vector::choice::VectorsConfig;
 
 use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) fetch: FetchConfig,
     /// Indexes.
     pub(crate) store: SyncConfig,
+    /// The engine that keeps vectors.
+    pub(crate) vectors: VectorsConfig,
     /// The database that keeps catalog and blobs [default: SQLite and files in the data folder].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<PostgresConfig>,
@@ -151,6 +154,8 @@ pub(crate) fn table(
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         set(&mut table, &keys, &value).with_context(|| format!("{name} can't be used"))?;
     }
+    // Whether its key is of use depends on the address.
+    known.sort_by_key(|(name, _)| name == "QDRANT_API_KEY");
     for (name, value) in known {
         known_variable(&mut table, &name, value.trim());
     }
@@ -214,6 +219,7 @@ fn known_variable(table: &mut toml::Table, name: &str, value: &str) {
     }
     let (provider, key) = match name {
         "DATABASE_URL" => return database_url(table, value),
+        "QDRANT_URL" | "QDRANT_API_KEY" => return qdrant(table, name, value),
         "OPENAI_API_KEY" => ("openai", "api_key"),
         "OPENAI_BASE_URL" => ("openai", "base_url"),
         "ANTHROPIC_API_KEY" => ("anthropic", "api_key"),
@@ -241,6 +247,23 @@ fn database_url(table: &mut toml::Table, value: &str) {
     let place = table.entry("postgres").or_insert_with(|| toml::Value::Table(toml::Table::new()));
     if let Some(table) = place.as_table_mut() {
         table.entry("url").or_insert_with(|| toml::Value::String(value.to_owned()));
+    }
+}
+
+/// A key without an address is somebody else's: it is left alone.
+fn qdrant(table: &mut toml::Table, name: &str, value: &str) {
+    let mut server = Some(table);
+    for section in ["vectors", "qdrant"] {
+        server = server.and_then(|table| match name {
+            "QDRANT_API_KEY" => table.get_mut(section)?.as_table_mut(),
+            _ => {
+                table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new())).as_table_mut()
+            }
+        });
+    }
+    let key = if name == "QDRANT_API_KEY" { "api_key" } else { "url" };
+    if let Some(server) = server {
+        server.entry(key).or_insert_with(|| toml::Value::String(value.to_owned()));
     }
 }
 
@@ -356,6 +379,22 @@ mod tests {
         let own = own.unwrap().postgres.unwrap();
         assert_eq!((own.url.as_str(), own.max_connections), ("postgres://own/docs", 4));
         assert_eq!(load(None, variables(&[("DATABASE_URL", "mysql://x/y")])).unwrap().postgres, None);
+    }
+
+    #[test]
+    fn qdrant_is_taken_from_the_environment_and_its_key_is_never_shown() {
+        let pairs = [("QDRANT_API_KEY", "secret"), ("QDRANT_URL", "https://q.example:6334")];
+        let config = load(None, variables(&pairs)).unwrap();
+        let shown = toml::to_string(&config).unwrap();
+        assert!(shown.contains("q.example") && !shown.contains("secret"), "{shown}");
+        let server = config.vectors.qdrant.unwrap();
+        assert_eq!(
+            (server.url.as_str(), server.api_key.as_deref()),
+            ("https://q.example:6334", Some("secret"))
+        );
+        assert_eq!(load(None, variables(&pairs[..1])).unwrap().vectors, VectorsConfig::default());
+        let refused = load(None, variables(&[("WELLSPRING__VECTORS__ENGINE", "quadrant")])).unwrap_err();
+        assert!(refused.to_string().contains("vectors.engine"), "{refused}");
     }
 
     #[test]

@@ -449,6 +449,23 @@ pub trait Catalog: FeedbackRows + DeliveryRows + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Makes `holder` the one process that writes this generation of a vector index which processes share, until `lease` from
+    /// now; again, to go on. `false` while another one is. A catalog of one process always says yes.
+    async fn claim_writing(
+        &self,
+        _scope: &CollectionScope,
+        _generation: u32,
+        _holder: &str,
+        _lease: Duration,
+    ) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Lets others write, if `holder` is the one who does.
+    async fn end_writing(&self, _scope: &CollectionScope, _generation: u32, _holder: &str) -> Result<()> {
+        Ok(())
+    }
+
     // ---- purge and health --------------------------------------------------------------------------------------
 
     /// Removes for good, and records, at most `limit` versions that are deleted, superseded or abandoned and whose

@@ -53,7 +53,8 @@ use conversations::Conversations;
 use folder::DataFolder;
 use pulse::Pulse;
 use runs::Runs;
-use sync::{Indexes, SyncConfig};
+use sync::{Indexes, Remotes, SyncConfig};
+use vector::choice::VectorsConfig;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -64,6 +65,8 @@ pub struct StoreConfig {
     pub role: String,
     /// How indexes are kept.
     pub sync: SyncConfig,
+    /// Which engine keeps vectors.
+    pub vectors: VectorsConfig,
     /// The database that keeps catalog and blobs; the data folder where `None`.
     pub postgres: Option<PostgresConfig>,
     /// Whether this process keeps indexes. One without them, a worker of a database that others serve from, needs no data
@@ -83,6 +86,7 @@ impl StoreConfig {
             folder: folder.into(),
             role: role.into(),
             sync: SyncConfig::default(),
+            vectors: VectorsConfig::default(),
             postgres: None,
             indexes: true,
             pulse: Duration::from_secs(15),
@@ -155,18 +159,22 @@ impl Store {
     }
 
     async fn open_postgres(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, pulse, clock, .. } = config;
+        let StoreConfig { folder, role, sync, vectors, pulse, clock, .. } = config;
         let folder = blocking(move || DataFolder::open(folder, &role)).await?;
+        let catalog = PostgresCatalog::open(&postgres, clock).await?;
+        let identity = catalog.identity().await?;
+        let remotes = Remotes::open(&vectors, &identity, Some(&catalog))?;
         let replica = Replica::new(&folder.replica()?);
-        let catalog = PostgresCatalog::open(&postgres, clock).await?.for_replica(Some(replica));
+        let replica = if remotes.are_chosen() { replica.sharing_vectors() } else { replica };
+        let catalog = catalog.for_replica(Some(replica));
         let blobs = PostgresBlobs::of(&catalog);
         // The folder may have served another catalog, whose keys mean other chunks.
-        let indexes = folder.indexes().join(format!("postgres-{}", catalog.identity().await?));
+        let indexes = folder.indexes().join(format!("postgres-{identity}"));
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
         // Before an index is opened, so that purges wait for it.
         rows.catalog.beat().await?;
-        let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(indexes), sync).await?;
+        let indexes = Indexes::open_with(Arc::clone(&rows.catalog), Some(indexes), sync, remotes).await?;
         let folder = Arc::new(folder);
         let mut store = Self::new(rows, Arc::new(blobs), indexes, Home::Folder(folder));
         store.pulse = Some(Arc::new(Pulse::start(pulse, Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
@@ -183,7 +191,7 @@ impl Store {
     }
 
     async fn open_sqlite(config: StoreConfig) -> Result<Self> {
-        let StoreConfig { folder, role, sync, clock, .. } = config;
+        let StoreConfig { folder, role, sync, vectors, clock, .. } = config;
         let (folder, blobs) = blocking(move || {
             let folder = DataFolder::open(folder, &role)?;
             let blobs = LocalBlobs::open(folder.blobs())?;
@@ -193,9 +201,11 @@ impl Store {
         let catalog = SqliteCatalog::open(folder.catalog(), clock).await?;
         // We hold the folder's lock, so whoever leased a job before is gone.
         catalog.end_leases().await?;
+        let remotes = Remotes::open(&vectors, &catalog.identity().await?, None)?;
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
-        let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(folder.indexes()), sync).await?;
+        let folders = Some(folder.indexes());
+        let indexes = Indexes::open_with(Arc::clone(&rows.catalog), folders, sync, remotes).await?;
         Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
     }
 

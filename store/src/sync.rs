@@ -11,7 +11,7 @@
 //! keys are gone, unless the index itself went back in time (a power cut, a restored copy): then it is reconciled.
 //! Vectors and texts come from the catalog in both ways; nothing is ever embedded here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,11 +28,15 @@ use crate::vector::flat::{Form, ScanPool};
 use crate::vector::{VectorIndex, VectorStats};
 
 mod any;
+mod away;
 mod build;
 mod collection;
 mod engines;
 mod follower;
 mod owner;
+mod remotes;
+mod shared;
+mod turn;
 
 pub(crate) use any::AnyIndex;
 pub use build::Progress;
@@ -41,6 +45,7 @@ pub use collection::Mended;
 pub use follower::Follower;
 use collection::{Command, Opened};
 use engines::Engines;
+pub(crate) use remotes::Remotes;
 
 /// How indexes are kept.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -151,15 +156,32 @@ impl Indexes {
         folder: Option<PathBuf>,
         config: SyncConfig,
     ) -> Result<Self> {
-        let engines = Engines::new(folder, &config, ScanPool::new(scan_threads(&config))?);
-        let living = catalog.all_collections().await?.into_iter().map(|(scope, _)| scope.key()).collect();
+        Self::open_with(catalog, folder, config, Remotes::none()).await
+    }
+
+    /// Like [`Indexes::open`], with vectors in engines outside the process, where the settings say so.
+    pub(crate) async fn open_with(
+        catalog: Arc<dyn Catalog>,
+        folder: Option<PathBuf>,
+        config: SyncConfig,
+        remotes: Remotes,
+    ) -> Result<Self> {
+        remotes.check().await?;
+        // Listed before the catalog is asked: what comes in between belongs to somebody.
+        let kept = remotes.collections().await;
+        let living: BTreeSet<CollectionKey> =
+            catalog.all_collections().await?.into_iter().map(|(scope, _)| scope.key()).collect();
+        for gone in kept.difference(&living) {
+            remotes.remove_below(*gone, None).await;
+        }
+        let engines = Engines::new(folder, &config, ScanPool::new(scan_threads(&config))?, remotes);
         engines.remove_collections_except(living).await?;
         Ok(Self::of(Shared { keeps: true, catalog, engines, config }))
     }
 
     /// No indexes: what is written here, other processes follow. Searching is `Unavailable`, and there is nothing to wait for.
     pub fn none(catalog: Arc<dyn Catalog>, config: SyncConfig) -> Result<Self> {
-        let engines = Engines::new(None, &config, ScanPool::new(1)?);
+        let engines = Engines::new(None, &config, ScanPool::new(1)?, Remotes::none());
         Ok(Self::of(Shared { keeps: false, catalog, engines, config }))
     }
 

@@ -6,10 +6,13 @@ use roaring::RoaringTreemap;
 use crate::document::{ChunkKey, DocumentKey, Seq, Version};
 use crate::error::{ErrorKind, Result, StoreError};
 
+pub mod choice;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod flat;
 pub mod pgvector;
+pub mod qdrant;
+pub(crate) mod remote;
 
 /// One chunk as a vector index keeps it.
 #[derive(Debug, Clone)]
@@ -48,7 +51,7 @@ pub struct VectorHit {
 /// What an index says about itself.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct VectorStats {
-    /// `flat`, `edge` or `pgvector`.
+    /// `flat`, `edge`, `pgvector` or `qdrant`.
     pub engine: &'static str,
     /// Why this engine was chosen, in words with the figures.
     pub reason: String,

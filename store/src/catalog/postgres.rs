@@ -88,6 +88,7 @@ mod tuning;
 mod versions;
 mod wake;
 mod webhooks;
+mod writers;
 
 /// See the module.
 #[derive(Debug, Clone)]

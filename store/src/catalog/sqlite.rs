@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use self::connection::Database;
+use self::failure::During;
 use crate::clock::Clock;
 use crate::error::Result;
 
@@ -64,6 +65,20 @@ impl SqliteCatalog {
     /// Makes an empty catalog that is gone when it is dropped. Its reads wait for its writes.
     pub async fn open_in_memory(clock: Arc<dyn Clock>) -> Result<Self> {
         Ok(Self::over(Database::open_in_memory().await?, clock))
+    }
+
+    /// A name that no other catalog has; a copy of the file has the same.
+    pub async fn identity(&self) -> Result<String> {
+        self.database
+            .read(|connection| {
+                Box::pin(async move {
+                    sqlx::query_scalar("SELECT name FROM catalog_identity WHERE one = 1")
+                        .fetch_one(connection)
+                        .await
+                        .during("ask for the catalog's identity")
+                })
+            })
+            .await
     }
 
     fn over(database: Database, clock: Arc<dyn Clock>) -> Self {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::any::AnyIndex;
 use super::collection::Command;
 use super::engines::VectorEngine;
+use super::turn::Turn;
 use super::{Reply, Shared};
 use crate::catalog::{Catalog, IndexKind};
 use crate::document::{ChunkKey, Seq};
@@ -100,6 +101,8 @@ pub(super) struct Built {
     pub(super) index: AnyIndex,
     pub(super) engine: VectorEngine,
     pub(super) generation: u32,
+    /// Nobody else writes it before it is in use.
+    pub(super) turn: Option<Turn>,
 }
 
 /// Builds beside the index in use and hands the result to the collection's task.
@@ -110,13 +113,36 @@ pub(super) async fn build(
     owner: mpsc::WeakSender<Command>,
 ) {
     let Plan { kind, engine, generation, dimension, progress, reply } = plan;
-    let built = match create(&shared, &scope, kind, engine, generation, dimension, progress.as_ref()).await {
-        Ok(index) => Ok(Built { index, engine, generation }),
-        Err(e) => Err(e),
+    let built = async {
+        let turn = turn(&shared, &scope, engine, generation).await?;
+        let index = create(&shared, &scope, kind, engine, generation, dimension, progress.as_ref()).await?;
+        Ok(Built { index, engine, generation, turn })
     };
+    let built = built.await;
     let Some(owner) = owner.upgrade() else { return };
     // A closed channel means that the collection is closed: the folder is removed when it opens again.
     let _ = owner.send(Command::Adopt { kind, built, reply }).await;
+}
+
+/// The turn at a generation that no process has built yet, where processes share it. `Conflict` where one does, or has.
+async fn turn(
+    shared: &Shared,
+    scope: &CollectionScope,
+    engine: VectorEngine,
+    generation: u32,
+) -> Result<Option<Turn>> {
+    if !matches!(engine, VectorEngine::Remote(_)) {
+        return Ok(None);
+    }
+    let busy =
+        || StoreError::new(ErrorKind::Conflict, "another process builds, or built, the same vector index");
+    let turn = Turn::take(shared, scope, generation).await?.ok_or_else(busy)?;
+    let (in_use, _) = shared.catalog.index_state(scope, IndexKind::Vector).await?;
+    if in_use >= generation {
+        turn.end().await;
+        return Err(busy());
+    }
+    Ok(Some(turn))
 }
 
 /// An index with everything that the catalog expected when it began, flushed and optimised.
@@ -130,7 +156,7 @@ pub(super) async fn create(
     progress: Option<&Progress>,
 ) -> Result<AnyIndex> {
     let chunks = shared.catalog.expected_keys(scope).await?.len();
-    let index = shared.engines.create(scope.key(), kind, generation, engine, dimension, chunks).await?;
+    let index = shared.engines.create(scope, kind, generation, engine, dimension, chunks).await?;
     let (seq, _) = reconcile(shared.catalog.as_ref(), scope, &index, progress).await?;
     index.flush(seq).await?;
     index.optimize().await?;

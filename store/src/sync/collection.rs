@@ -96,6 +96,8 @@ impl Opened {
         let mut opening =
             Opening { shared: &shared, scope: &scope, dimension: collection.dimension, mended: Vec::new() };
         let (vector, vector_index, engine) = opening.vector().await?;
+        // Nothing but an index whose server is away refuses to say what it is.
+        let away = matches!(engine, VectorEngine::Remote(_)) && vector_index.stats().await.is_err();
         let (keyword, keyword_index) = opening.keyword().await?;
         let mended = opening.mended;
         for damage in &mended {
@@ -126,7 +128,9 @@ impl Opened {
             vector,
             keyword,
             engine,
+            away,
             builder: None,
+            build_failed: None,
             shared_at: None,
             // An earlier process may have left some: the first rest looks.
             unsorted: UNSORTED_AT_REST,
@@ -193,17 +197,20 @@ impl Opened {
 }
 
 /// The steps of opening a collection.
-struct Opening<'a> {
-    shared: &'a Shared,
-    scope: &'a CollectionScope,
-    dimension: usize,
-    mended: Vec<Mended>,
+pub(super) struct Opening<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) scope: &'a CollectionScope,
+    pub(super) dimension: usize,
+    pub(super) mended: Vec<Mended>,
 }
 
 impl Opening<'_> {
     async fn vector(&mut self) -> Result<(InUse, Arc<dyn VectorIndex>, VectorEngine)> {
         let (generation, recorded) = self.shared.catalog.index_state(self.scope, IndexKind::Vector).await?;
         let chunks = self.shared.catalog.expected_keys(self.scope).await?.len();
+        if let Some(opened) = self.remote(generation, recorded, chunks).await? {
+            return Ok(opened);
+        }
         #[cfg(feature = "edge")]
         if self.shared.engines.has_edge(self.scope.key(), generation) {
             let edge =
@@ -278,7 +285,7 @@ impl Opening<'_> {
 
     /// Follows what came after the index's own watermark, then compares keys. An index that is `kept` on disk should
     /// hold exactly what its watermark says: what else differs is damage, and is noted.
-    async fn bring_up(
+    pub(super) async fn bring_up(
         &mut self,
         index: &AnyIndex,
         generation: u32,
@@ -343,7 +350,7 @@ impl Opening<'_> {
         Ok(InUse { index: index.clone(), generation, flushed: seq })
     }
 
-    fn note(&mut self, kind: IndexKind, what: String, entries: u64) {
+    pub(super) fn note(&mut self, kind: IndexKind, what: String, entries: u64) {
         self.mended.push(Mended { index: any::name(kind), what, entries });
     }
 }

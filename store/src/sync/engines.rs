@@ -4,20 +4,24 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::remotes::{RemoteKind, Remotes};
 use super::{AnyIndex, SyncConfig, any};
 use crate::catalog::IndexKind;
 use crate::document::CollectionKey;
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::keyword::tantivy::TantivyIndex;
+use crate::scope::CollectionScope;
 use crate::vector::VectorIndex;
 use crate::vector::flat::{FlatIndex, Form, ScanPool};
 
-/// The two vector engines.
+/// What keeps a generation of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VectorEngine {
     Flat,
     #[cfg(feature = "edge")]
     Edge,
+    /// A server, and every process of the catalog uses what is there.
+    Remote(RemoteKind),
 }
 
 /// Makes and finds indexes.
@@ -26,26 +30,48 @@ pub(super) struct Engines {
     pool: ScanPool,
     form: Form,
     flat_max_chunks: u64,
+    pub(super) remotes: Remotes,
 }
 
 impl Engines {
-    pub(super) fn new(folder: Option<PathBuf>, config: &SyncConfig, pool: ScanPool) -> Self {
-        Self { folder, pool, form: config.flat_form, flat_max_chunks: config.flat_max_chunks }
+    pub(super) fn new(
+        folder: Option<PathBuf>,
+        config: &SyncConfig,
+        pool: ScanPool,
+        remotes: Remotes,
+    ) -> Self {
+        Self { folder, pool, form: config.flat_form, flat_max_chunks: config.flat_max_chunks, remotes }
+    }
+
+    /// This process among those that write shared indexes.
+    pub(super) fn holder(&self) -> Arc<str> {
+        self.remotes.holder()
     }
 
     /// The engine for a collection of this size that has `now` in use; the same one unless it is clearly out of place.
     pub(super) fn engine_for(&self, chunks: u64, now: VectorEngine) -> VectorEngine {
         let _ = chunks;
+        match self.remotes.chosen() {
+            #[cfg(feature = "edge")]
+            Some(VectorEngine::Edge) if self.folder.is_none() => return VectorEngine::Flat,
+            Some(chosen) => return chosen,
+            None => {}
+        }
         #[cfg(feature = "edge")]
         if self.folder.is_some() {
             let (up, down) = (self.flat_max_chunks / 10 * 11, self.flat_max_chunks / 3 * 2);
             return match now {
                 VectorEngine::Flat if chunks > up.max(self.flat_max_chunks) => VectorEngine::Edge,
                 VectorEngine::Edge if chunks < down => VectorEngine::Flat,
+                VectorEngine::Remote(_) if chunks > self.flat_max_chunks => VectorEngine::Edge,
+                VectorEngine::Remote(_) => VectorEngine::Flat,
                 stays => stays,
             };
         }
-        now
+        match now {
+            VectorEngine::Remote(_) => VectorEngine::Flat,
+            stays => stays,
+        }
     }
 
     /// Opens the generation of the keyword index, or makes it if its folder is not there. Blocking work is moved off.
@@ -59,6 +85,9 @@ impl Engines {
     /// An empty exact index.
     pub(super) fn flat(&self, dimension: usize, chunks: u64) -> Result<Arc<dyn VectorIndex>> {
         let reason = match self.folder {
+            _ if self.remotes.chosen() == Some(VectorEngine::Flat) => {
+                format!("{chunks} chunks when loaded; chosen by configuration")
+            }
             None => format!("kept in memory only; {chunks} chunks when loaded"),
             Some(_) if cfg!(feature = "edge") => {
                 format!("{chunks} chunks when loaded, scanned exactly up to {}", self.flat_max_chunks)
@@ -88,8 +117,15 @@ impl Engines {
         let folder = self
             .generation(collection, IndexKind::Vector, generation)
             .ok_or_else(|| StoreError::new(ErrorKind::Internal, "an approximate index needs a folder"))?;
-        let reason =
-            format!("{chunks} chunks when opened, more than the {} that are scanned", self.flat_max_chunks);
+        let reason = match self.remotes.chosen() {
+            Some(_) => format!("{chunks} chunks when opened; chosen by configuration"),
+            None => {
+                format!(
+                    "{chunks} chunks when opened, more than the {} that are scanned",
+                    self.flat_max_chunks
+                )
+            }
+        };
         let index =
             blocking(move || crate::vector::edge::EdgeIndex::open(&folder, dimension, reason)).await?;
         Ok(Arc::new(index))
@@ -98,13 +134,14 @@ impl Engines {
     /// An empty index as the next generation; what lies in its folder from an interrupted build is removed first.
     pub(super) async fn create(
         &self,
-        collection: CollectionKey,
+        scope: &CollectionScope,
         kind: IndexKind,
         generation: u32,
         engine: VectorEngine,
         dimension: usize,
         chunks: u64,
     ) -> Result<AnyIndex> {
+        let collection = scope.key();
         self.remove_generation(collection, kind, generation).await?;
         Ok(match (kind, engine) {
             (IndexKind::Keyword, _) => {
@@ -115,6 +152,9 @@ impl Engines {
             (IndexKind::Vector, VectorEngine::Edge) => {
                 AnyIndex::Vector(self.edge(collection, generation, dimension, chunks).await?)
             }
+            (IndexKind::Vector, VectorEngine::Remote(kind)) => {
+                AnyIndex::Vector(self.remotes.engine(kind)?.create(scope, generation, dimension).await?)
+            }
         })
     }
 
@@ -123,7 +163,7 @@ impl Engines {
         self.generation(collection, IndexKind::Keyword, generation).is_some_and(|folder| folder.is_dir())
     }
 
-    /// Removes a generation's folder, if there is one.
+    /// Removes a generation's folder, if there is one; what a server keeps of it stays.
     pub(super) async fn remove_generation(
         &self,
         collection: CollectionKey,
@@ -143,6 +183,7 @@ impl Engines {
         vector: u32,
         keyword: u32,
     ) -> Result<()> {
+        self.remotes.retire_below(collection, vector).await;
         let Some(folder) = self.collection(collection) else { return Ok(()) };
         let keep = [generation_name(IndexKind::Vector, vector), generation_name(IndexKind::Keyword, keyword)];
         blocking(move || {
@@ -156,8 +197,9 @@ impl Engines {
         .await
     }
 
-    /// Removes a collection's folder.
+    /// Removes a collection's folder, and what servers keep of it.
     pub(super) async fn remove_collection(&self, collection: CollectionKey) -> Result<()> {
+        self.remotes.remove_below(collection, None).await;
         match self.collection(collection) {
             Some(folder) => blocking(move || remove_folder(&folder)).await,
             None => Ok(()),

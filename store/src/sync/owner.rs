@@ -13,6 +13,7 @@ use super::any::AnyIndex;
 use super::build::{self, Built, Plan, Progress};
 use super::collection::{Command, InUse, Readable};
 use super::engines::VectorEngine;
+use super::shared::LOOK;
 use super::{Reply, Shared};
 use crate::catalog::{Catalog, Change, ChangeKind, IndexKind};
 use crate::document::Seq;
@@ -25,6 +26,8 @@ const ENTRIES_PER_CALL: usize = 1_000;
 const STREAM: Duration = Duration::from_secs(1);
 /// Documents that share a flush at most.
 const SHARED_BY: usize = 256;
+/// A generation that could not be built is tried again after this.
+const REBUILT: Duration = Duration::from_secs(30);
 /// Vectors outside the graph that searches may have to scan: at this many writes wait while they are taken into it.
 const UNSORTED: u64 = 50_000;
 /// The same when nobody writes.
@@ -41,6 +44,10 @@ pub(super) struct Owner {
     pub(super) vector: InUse,
     pub(super) keyword: InUse,
     pub(super) engine: VectorEngine,
+    /// Whether the vector index stands for one whose server is away.
+    pub(super) away: bool,
+    /// When building a generation failed last.
+    pub(super) build_failed: Option<Instant>,
     pub(super) builder: Option<JoinHandle<()>>,
     /// The last flush, if several documents shared it.
     pub(super) shared_at: Option<Instant>,
@@ -55,7 +62,7 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    fn of(index: IndexKind, error: StoreError) -> Self {
+    pub(super) fn of(index: IndexKind, error: StoreError) -> Self {
         Self { index: Some(index), error }
     }
 }
@@ -101,6 +108,7 @@ impl Owner {
                         Ok(built) => self.adopt(kind, built).await,
                         Err(e) => Err(e),
                     };
+                    self.build_failed = adopted.is_err().then(Instant::now);
                     self.builder = None;
                     self.readable.building.store(false, Ordering::Relaxed);
                     self.answer_build(kind, adopted, reply);
@@ -134,7 +142,22 @@ impl Owner {
             tracing::warn!(collection = self.scope.name().as_str(), "the keyword writer did not close: {e}");
         }
         self.readable.busy.store(false, Ordering::Relaxed);
-        self.commands.recv().await
+        if !self.shares() {
+            return self.commands.recv().await;
+        }
+        loop {
+            if let Ok(command) = tokio::time::timeout(LOOK, self.commands.recv()).await {
+                return command;
+            }
+            if let Err(Failed { error, .. }) = self.look().await {
+                tracing::debug!(
+                    collection = self.scope.name().as_str(),
+                    error = error.chain(),
+                    "looking failed"
+                );
+            }
+            self.move_if_out_of_place().await;
+        }
     }
 
     /// Collects those who can share the next flush: whoever asked while the last batch was being flushed and, where the
@@ -201,6 +224,7 @@ impl Owner {
     async fn follow_until(&mut self, wanted: Seq) -> std::result::Result<Seq, Failed> {
         let catalog = Arc::clone(&self.shared.catalog);
         loop {
+            self.look().await?;
             let flushed = self.vector.flushed.min(self.keyword.flushed);
             if flushed >= wanted {
                 return Ok(flushed);
@@ -208,26 +232,37 @@ impl Owner {
             let changes =
                 catalog.changes(&self.scope, flushed, self.shared.config.batch_changes.max(1)).await?;
             let Some(last) = changes.last() else { return Ok(flushed) };
+            let turn = self.turn(last.seq).await?;
+            // Another process may have brought a shared index further than ours are.
+            let mut behind: Vec<&mut InUse> = [&mut self.vector, &mut self.keyword]
+                .into_iter()
+                .filter(|in_use| in_use.flushed < last.seq)
+                .collect();
             crate::fault::point("index.apply.before");
-            let indexes = [&self.vector.index, &self.keyword.index];
+            let indexes: Vec<&AnyIndex> = behind.iter().map(|in_use| &in_use.index).collect();
             self.unsorted += follow(catalog.as_ref(), &self.scope, &indexes, &changes).await?;
             crate::fault::point("index.apply.after");
-            let (vector, keyword) =
-                tokio::join!(self.vector.index.flush(last.seq), self.keyword.index.flush(last.seq));
-            vector.map_err(|e| Failed::of(IndexKind::Vector, e))?;
-            keyword.map_err(|e| Failed::of(IndexKind::Keyword, e))?;
-            for in_use in [&mut self.vector, &mut self.keyword] {
+            let flushes = indexes
+                .iter()
+                .map(|index| async { index.flush(last.seq).await.map_err(|e| Failed::of(index.kind(), e)) });
+            for flushed in futures::future::join_all(flushes).await {
+                flushed?;
+            }
+            for in_use in &mut behind {
                 catalog
                     .record_watermark(&self.scope, in_use.index.kind(), in_use.generation, last.seq)
                     .await?;
                 in_use.flushed = in_use.flushed.max(last.seq);
             }
             self.tell();
+            if let Some(turn) = turn {
+                turn.end().await;
+            }
         }
     }
 
     /// Lets readers know what both indexes have flushed.
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let reached = self.vector.flushed.min(self.keyword.flushed);
         self.readable.reached.store(reached.0, Ordering::Release);
     }
@@ -263,6 +298,10 @@ impl Owner {
             (Some(reply), result) => {
                 let _ = reply.send(result);
             }
+            // Another process does it, or has done it.
+            (None, Err(e)) if e.kind() == ErrorKind::Conflict => {
+                tracing::debug!(collection = self.scope.name().as_str(), "a new index was not built: {e}");
+            }
             (None, Err(e)) => {
                 let index = super::any::name(kind);
                 tracing::error!(
@@ -279,7 +318,7 @@ impl Owner {
     /// Brings a built generation up to now, checks it, and puts it in the old one's place.
     async fn adopt(&mut self, kind: IndexKind, built: Built) -> Result<()> {
         let (catalog, scope) = (self.shared.catalog.as_ref(), &self.scope);
-        let Built { index, engine, generation } = built;
+        let Built { index, engine, generation, turn } = built;
         let flushed = match build::finish(catalog, scope, &index).await {
             Ok(flushed) => flushed,
             Err(e) => {
@@ -293,12 +332,23 @@ impl Owner {
             IndexKind::Keyword => &mut self.keyword,
         };
         catalog.swap_generation(scope, kind, in_use.generation, generation, flushed).await?;
+        if let VectorEngine::Remote(remote) = engine
+            && let Err(e) =
+                self.shared.engines.remotes.engine(remote)?.put_in_use(scope.key(), generation).await
+        {
+            tracing::warn!(error = e.chain(), "an index's lasting name does not lead to the new generation");
+        }
         self.readable.show(&index, generation);
         let old = std::mem::replace(in_use, InUse { index, generation, flushed });
         self.tell();
         if kind == IndexKind::Vector {
             self.engine = engine;
+            self.away = false;
             self.unsorted = 0;
+            self.shared.engines.remotes.retire_below(self.scope.key(), generation).await;
+        }
+        if let Some(turn) = turn {
+            turn.end().await;
         }
         // From here on the new generation serves; what goes wrong with the old one's remains is no failure.
         old.index.unused().await;
@@ -319,7 +369,8 @@ impl Owner {
     /// its files have grown beyond use.
     async fn move_if_out_of_place(&mut self) {
         let AnyIndex::Vector(index) = &self.vector.index else { return };
-        if self.builder.is_some() {
+        let lately = self.build_failed.is_some_and(|at| at.elapsed() < REBUILT);
+        if self.builder.is_some() || lately {
             return;
         }
         let Ok(stats) = index.stats().await else { return };
@@ -339,6 +390,8 @@ impl Owner {
             return;
         }
         let sorted = match self.vector.index.optimize().await {
+            // How far a shared index is, is for whoever writes it to say.
+            Ok(()) if self.shares() => Ok(()),
             Ok(()) => self.vector.index.flush(self.vector.flushed).await,
             Err(e) => Err(e),
         };
@@ -359,6 +412,12 @@ impl Owner {
         }
         self.unsorted = 0;
         Ok(())
+    }
+
+    /// Whether other processes may change the vector index, or which one it is.
+    pub(super) fn shares(&self) -> bool {
+        let chosen = self.shared.engines.remotes.chosen();
+        [Some(self.engine), chosen].iter().any(|engine| matches!(engine, Some(VectorEngine::Remote(_))))
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use roaring::RoaringTreemap;
@@ -18,7 +19,10 @@ use crate::document::{ChunkKey, Seq};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::scope::{CollectionScope, TenantId};
 
+mod engine;
 mod version;
+
+pub(crate) use engine::PgVectors;
 
 /// Most components that a graph over half-precision vectors takes; longer ones are always compared exactly.
 const GRAPH_DIMENSIONS: usize = 4_000;
@@ -60,6 +64,10 @@ pub struct PgVectorIndex {
     dimension: usize,
     /// A name made of numbers only.
     table: Arc<str>,
+    /// Who writes, where others may: what it sends after another one took its turn is refused.
+    holder: Option<Arc<str>>,
+    /// Whether there is a graph, once there is one.
+    graph: Arc<AtomicBool>,
 }
 
 impl PgVectorIndex {
@@ -72,42 +80,38 @@ impl PgVectorIndex {
         dimension: usize,
         config: PgVectorConfig,
     ) -> Result<Self> {
-        let collection = scope.key().0;
-        let index = Self {
-            database: catalog.database().clone(),
-            config,
-            tenant: scope.tenant().clone(),
-            collection,
-            generation,
-            dimension,
-            table: format!("vectors_{collection}_g{generation}").into(),
-        };
+        let index = Self::at(catalog.database(), scope, generation, dimension, config);
         let mut owner = index.database.owner().await?;
         let made = index.make(&mut owner).await;
         owner.close().await.during("make an index of vectors")?;
         made.map(|()| index)
     }
 
+    /// The generation, whose table may not be there.
+    fn at(
+        database: &Database,
+        scope: &CollectionScope,
+        generation: u32,
+        dimension: usize,
+        config: PgVectorConfig,
+    ) -> Self {
+        let collection = scope.key().0;
+        Self {
+            database: database.clone(),
+            config,
+            tenant: scope.tenant().clone(),
+            collection,
+            generation,
+            dimension,
+            table: engine::table(collection, generation).into(),
+            holder: None,
+            graph: Arc::default(),
+        }
+    }
+
     /// Removes the generation's table, if it is there.
     pub async fn remove_table(self) -> Result<()> {
-        let mut owner = self.database.owner().await?;
-        let drop = format!("DROP TABLE IF EXISTS {}", self.table);
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut owner).await.during("remove an index of vectors")?;
-        owner.close().await.during("remove an index of vectors")?;
-        let (collection, generation) = (self.collection, i64::from(self.generation));
-        self.database
-            .write((&self.tenant).into(), None, move |connection| {
-                Box::pin(async move {
-                    sqlx::query("DELETE FROM vector_states WHERE collection_key = $1 AND generation = $2")
-                        .bind(collection)
-                        .bind(generation)
-                        .execute(connection)
-                        .await
-                        .during("remove an index of vectors")
-                        .map(|_| ())
-                })
-            })
-            .await
+        engine::remove(&self.database, self.collection, self.generation).await
     }
 
     async fn make(&self, owner: &mut PgConnection) -> Result<()> {
@@ -140,28 +144,66 @@ impl PgVectorIndex {
         Ok(())
     }
 
-    fn graph(&self) -> String {
+    fn graph_name(&self) -> String {
         format!("{}_graph", self.table)
     }
 
-    /// Entries, and whether a graph over them is ready.
-    async fn size(&self) -> Result<(u64, bool)> {
-        let count = format!(
-            "SELECT (SELECT count(*) FROM {}), coalesce((SELECT indisvalid FROM pg_index \
-                WHERE indexrelid = to_regclass('public.{}')), false)",
-            self.table,
-            self.graph()
+    /// Whether a graph is ready. Once it is, it stays.
+    async fn has_graph(&self) -> Result<bool> {
+        if self.graph.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let ask = format!(
+            "SELECT coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('public.{}')), false)",
+            self.graph_name()
         );
-        let (entries, graph): (i64, bool) = self
+        let ready: bool = self
+            .database
+            .read((&self.tenant).into(), move |connection| {
+                let ask = ask.clone();
+                Box::pin(async move {
+                    sqlx::query_scalar(AssertSqlSafe(ask))
+                        .fetch_one(connection)
+                        .await
+                        .during("look for a graph")
+                })
+            })
+            .await
+            .map_err(|e| self.failed(e))?;
+        self.graph.store(ready, Ordering::Relaxed);
+        Ok(ready)
+    }
+
+    async fn entries(&self) -> Result<u64> {
+        let count = format!("SELECT count(*) FROM {}", self.table);
+        let entries: i64 = self
             .database
             .read((&self.tenant).into(), move |connection| {
                 let count = count.clone();
                 Box::pin(async move {
-                    sqlx::query_as(AssertSqlSafe(count)).fetch_one(connection).await.during("count vectors")
+                    sqlx::query_scalar(AssertSqlSafe(count))
+                        .fetch_one(connection)
+                        .await
+                        .during("count vectors")
                 })
             })
-            .await?;
-        Ok((entries.unsigned_abs(), graph))
+            .await
+            .map_err(|e| self.failed(e))?;
+        Ok(entries.unsigned_abs())
+    }
+
+    /// A failure, as `NotFound` where it is that the generation's table is gone, which another process may have removed.
+    fn failed(&self, error: StoreError) -> StoreError {
+        const UNDEFINED_TABLE: &str = "42P01";
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<sqlx::Error>());
+        let gone = cause
+            .and_then(sqlx::Error::as_database_error)
+            .is_some_and(|e| e.code().as_deref() == Some(UNDEFINED_TABLE));
+        if !gone {
+            return error;
+        }
+        let message = format!("generation {} of an index of vectors is gone", self.generation);
+        StoreError::new(ErrorKind::NotFound, message).with_source(error)
     }
 
     /// Hits of one statement that orders by distance and then key.
@@ -199,7 +241,8 @@ impl PgVectorIndex {
                         .during("search vectors")
                 })
             })
-            .await?;
+            .await
+            .map_err(|e| self.failed(e))?;
         let mut hits: Vec<VectorHit> = rows
             .into_iter()
             .map(|(key, score)| VectorHit { key: ChunkKey(key), score: score as f32 })
@@ -242,10 +285,15 @@ impl PgVectorIndex {
         let versions: Vec<i64> = batch.iter().map(|entry| entry.version).collect();
         let texts: Vec<String> = batch.iter().map(|entry| literal(&entry.vector)).collect();
         let request = Arc::new((sql, keys, documents, versions, texts));
+        let (collection, generation) = (self.collection, i64::from(self.generation));
+        let holder = self.holder.clone();
         self.database
             .write((&self.tenant).into(), None, move |connection| {
-                let request = Arc::clone(&request);
+                let (request, holder) = (Arc::clone(&request), holder.clone());
                 Box::pin(async move {
+                    if let Some(holder) = holder {
+                        engine::check_turn(connection, collection, generation, &holder).await?;
+                    }
                     let (sql, keys, documents, versions, texts) = &*request;
                     sqlx::query(AssertSqlSafe(sql.clone()))
                         .bind(keys)
@@ -259,6 +307,7 @@ impl PgVectorIndex {
                 })
             })
             .await
+            .map_err(|e| self.failed(e))
     }
 }
 
@@ -288,12 +337,14 @@ impl VectorIndex for PgVectorIndex {
         }
         let keys = unique.keys().map(|key| key.0).collect();
         let sql = format!(
-            "INSERT INTO {} (key, document, version, embedding) \
+            "INSERT INTO {table} (key, document, version, embedding) \
              SELECT r.key, r.document, r.version, r.embedding::vector \
              FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) r (key, document, version, embedding) \
              ON CONFLICT (key) DO UPDATE SET document = excluded.document, version = excluded.version, \
-                embedding = excluded.embedding",
-            self.table
+                embedding = excluded.embedding \
+             WHERE ({table}.document, {table}.version) IS DISTINCT FROM (excluded.document, excluded.version) \
+                OR {table}.embedding <> excluded.embedding",
+            table = self.table
         );
         self.change(sql, unique.into_values().collect(), keys).await
     }
@@ -314,7 +365,7 @@ impl VectorIndex for PgVectorIndex {
                 Box::pin(async move {
                     sqlx::query(
                         "INSERT INTO vector_states (collection_key, generation, seq) VALUES ($1, $2, $3) \
-                         ON CONFLICT (collection_key, generation) DO UPDATE SET seq = excluded.seq",
+                         ON CONFLICT (collection_key, generation) DO UPDATE SET seq = greatest(vector_states.seq, excluded.seq)",
                     )
                     .bind(collection)
                     .bind(generation)
@@ -355,7 +406,7 @@ impl VectorIndex for PgVectorIndex {
             return Ok(Vec::new());
         }
         // More than a graph is searched for at once is no search but a listing.
-        if few || query.k * RESCORED > EF_SEARCH.1 || !self.size().await?.1 {
+        if few || query.k * RESCORED > EF_SEARCH.1 || !self.has_graph().await? {
             return self.exactly(&query, query.k).await;
         }
         let hits = self.by_graph(&query, query.k).await?;
@@ -374,7 +425,8 @@ impl VectorIndex for PgVectorIndex {
                     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await.during("list vectors")
                 })
             })
-            .await?;
+            .await
+            .map_err(|e| self.failed(e))?;
         Ok(keys.into_iter().map(i64::unsigned_abs).collect())
     }
 
@@ -392,11 +444,12 @@ impl VectorIndex for PgVectorIndex {
                 })
             })
             .await
+            .map_err(|e| self.failed(e))
     }
 
     async fn optimize(&self) -> Result<()> {
-        let (entries, graph) = self.size().await?;
-        if graph || entries <= self.config.exact_up_to || self.dimension > GRAPH_DIMENSIONS {
+        let few = self.entries().await? <= self.config.exact_up_to;
+        if few || self.dimension > GRAPH_DIMENSIONS || self.has_graph().await? {
             return Ok(());
         }
         let mut owner = self.database.owner().await?;
@@ -406,7 +459,7 @@ impl VectorIndex for PgVectorIndex {
     }
 
     async fn stats(&self) -> Result<VectorStats> {
-        let (entries, graph) = self.size().await?;
+        let (entries, graph) = (self.entries().await?, self.has_graph().await?);
         let reason = if graph {
             format!("{entries} vectors, searched through a graph")
         } else {
@@ -433,7 +486,7 @@ impl VectorIndex for PgVectorIndex {
 impl PgVectorIndex {
     /// Writers and searches go on meanwhile. What an interrupted build left is not valid, and is removed first.
     async fn build(&self, owner: &mut PgConnection) -> Result<()> {
-        let (table, graph, dimension) = (&self.table, self.graph(), self.dimension);
+        let (table, graph, dimension) = (&self.table, self.graph_name(), self.dimension);
         for statement in [
             "SET statement_timeout = 0".to_owned(),
             "SET lock_timeout = '120s'".to_owned(),

@@ -26,6 +26,7 @@ mod filter_sql;
 mod keyword;
 #[cfg(target_os = "linux")]
 mod postgres;
+mod qdrant;
 mod sync;
 mod verify;
 mod world;

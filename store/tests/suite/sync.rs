@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "edge")]
+use crate::world::engine_becomes;
 use crate::world::{
     add, administrator, answers, close, collection, copy_folder, delete, fill, index_folder, name, open,
     open_with, stored,
@@ -304,16 +306,4 @@ async fn the_engine_follows_the_size() {
     }
     engine_becomes(&store, &scope, "flat").await;
     assert_eq!(store.indexes.vector(&scope).await.unwrap().keys().await.unwrap().len(), 9);
-}
-
-#[cfg(feature = "edge")]
-async fn engine_becomes(store: &Store, scope: &wellspring_store::CollectionScope, engine: &str) {
-    for _ in 0..600 {
-        let stats = store.indexes.stats(scope).await.unwrap();
-        if stats.vector.engine == engine && !stats.building {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the engine did not become {engine}: {:?}", store.indexes.stats(scope).await.unwrap());
 }

@@ -224,7 +224,7 @@ impl Bench {
 
     /// The data folder under this configuration's store and models; opened again where they differ from before.
     async fn opened(&self, config: &Config) -> anyhow::Result<App> {
-        let key = json!([config.store, config.postgres, config.models]).to_string();
+        let key = json!([config.store, config.vectors, config.postgres, config.models]).to_string();
         let mut opened = self.opened.lock().await;
         if let Some(open) = opened.as_ref().filter(|open| open.key == key) {
             return Ok(open.app.clone());
@@ -322,7 +322,7 @@ fn legs_hash(config: &Config, collection: i64) -> anyhow::Result<String> {
     if let Some(keys) = retrieve.as_object_mut() {
         keys.retain(|key, _| !AFTER_THE_LEGS.contains(&key.as_str()));
     }
-    Ok(short(&json!([config.store, config.models, retrieve, collection])))
+    Ok(short(&json!([config.store, config.vectors, config.models, retrieve, collection])))
 }
 
 fn short(value: &serde_json::Value) -> String {

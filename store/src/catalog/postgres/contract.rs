@@ -11,7 +11,7 @@ use roaring::RoaringTreemap;
 use super::connection::For;
 use super::{
     PostgresCatalog, accept, acl, changes, check, collections, documents, jobs, leases, names, purge,
-    queries, recorded, replicas, store, tuning,
+    queries, recorded, replicas, store, tuning, writers,
 };
 use crate::catalog::rows::{processed, values};
 use crate::catalog::{
@@ -417,6 +417,22 @@ impl Catalog for PostgresCatalog {
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {
         read!(self, For::Everybody, replicas::tenants())
+    }
+
+    async fn claim_writing(
+        &self,
+        scope: &CollectionScope,
+        generation: u32,
+        holder: &str,
+        lease: Duration,
+    ) -> Result<bool> {
+        let (scope, holder) = (scope.clone(), holder.to_owned());
+        write!(self, scope.tenant(), writers::claim(scope, generation, holder, lease))
+    }
+
+    async fn end_writing(&self, scope: &CollectionScope, generation: u32, holder: &str) -> Result<()> {
+        let (scope, holder) = (scope.clone(), holder.to_owned());
+        write!(self, scope.tenant(), writers::end(scope, generation, holder))
     }
 
     async fn purge(&self, limit: u32) -> Result<Purged> {

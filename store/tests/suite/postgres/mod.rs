@@ -3,6 +3,7 @@
 mod blobs;
 mod books;
 mod catalog;
+mod engine;
 mod filter;
 mod replicas;
 mod server;

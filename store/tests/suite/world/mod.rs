@@ -60,7 +60,7 @@ pub(crate) fn embed(text: &str) -> Vec<f32> {
     raw.iter().map(|x| x / norm).collect()
 }
 
-fn processed(id: &str, version: i64, passages: &[String]) -> ProcessedDocument {
+pub(crate) fn processed(id: &str, version: i64, passages: &[String]) -> ProcessedDocument {
     let mut text = String::new();
     let mut chunks = Vec::new();
     for (ordinal, passage) in (0..).zip(passages) {
@@ -99,14 +99,14 @@ fn processed(id: &str, version: i64, passages: &[String]) -> ProcessedDocument {
     }
 }
 
-/// Accepts and stores a version, and leaves it to the caller to index and publish it.
-pub(crate) async fn stored(
+/// Accepts a document, and leaves its job to whoever leases it.
+pub(crate) async fn accepted(
     store: &Store,
     scope: &CollectionScope,
     id: &str,
-    passages: &[String],
-) -> (wellspring_store::jobs::Lease, Seq) {
-    let bytes = Bytes::from(format!("{id} {}", passages.join(" ")));
+    text: &str,
+) -> wellspring_store::jobs::JobId {
+    let bytes = Bytes::from(format!("{id} {text}"));
     let stream = futures::stream::iter([Ok(bytes)]).boxed();
     let (blob, bytes) = store.blobs.put(scope.tenant(), stream, 1 << 20).await.unwrap();
     let document = NewDocument {
@@ -119,11 +119,35 @@ pub(crate) async fn stored(
         metadata: Metadata::new(),
         acl: None,
     };
-    let accepted = store.catalog.accept(scope, document, None).await.unwrap();
+    store.catalog.accept(scope, document, None).await.unwrap().job
+}
+
+/// Accepts and stores a version, and leaves it to the caller to index and publish it.
+pub(crate) async fn stored(
+    store: &Store,
+    scope: &CollectionScope,
+    id: &str,
+    passages: &[String],
+) -> (wellspring_store::jobs::Lease, Seq) {
+    let job = accepted(store, scope, id, &passages.join(" ")).await;
     let lease = store.catalog.lease("test", Duration::from_secs(60)).await.unwrap().unwrap();
-    assert_eq!(lease.job, accepted.job);
+    assert_eq!(lease.job, job);
     let seq = store.catalog.store_version(&lease, processed(id, lease.version, passages)).await.unwrap();
     (lease, seq)
+}
+
+/// Stores, indexes and publishes the version of a lease.
+pub(crate) async fn finish(
+    store: &Store,
+    scope: &CollectionScope,
+    lease: &wellspring_store::jobs::Lease,
+    id: &str,
+    passages: &[String],
+) {
+    let seq = store.catalog.store_version(lease, processed(id, lease.version, passages)).await.unwrap();
+    store.indexes.catch_up(scope, seq).await.unwrap();
+    let state = store.catalog.publish(lease, serde_json::Value::Null).await.unwrap();
+    assert_eq!(state, JobState::Indexed);
 }
 
 /// A document that is searchable when this returns.
@@ -203,4 +227,16 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
             fs_err::copy(entry.path(), &target).unwrap();
         }
     }
+}
+
+/// Returns once the collection's vectors are kept by this engine and nothing is being built.
+pub(crate) async fn engine_becomes(store: &Store, scope: &CollectionScope, engine: &str) {
+    for _ in 0..600 {
+        let stats = store.indexes.stats(scope).await.unwrap();
+        if stats.vector.engine == engine && !stats.building {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the engine did not become {engine}: {:?}", store.indexes.stats(scope).await.unwrap());
 }
