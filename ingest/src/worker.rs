@@ -179,13 +179,7 @@ impl Ingestor {
     /// start.
     async fn forget(&self, scope: &CollectionScope, blob: &ContentHash) {
         let _alone = self.inner.bytes_in_use.write().await;
-        let store = &self.inner.store;
-        let forgotten = match store.catalog.blob_in_use(scope.tenant(), blob).await {
-            Ok(true) => Ok(()),
-            Ok(false) => store.blobs.delete(scope.tenant(), blob).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = forgotten {
+        if let Err(error) = self.inner.store.delete_unused_blob(scope.tenant(), blob).await {
             tracing::warn!(%error, "the bytes of a refused document could not be deleted");
         }
     }

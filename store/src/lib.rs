@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 pub mod blobs;
 pub mod catalog;
 pub mod clock;
@@ -42,6 +43,7 @@ pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use backup::hold::Hold;
 use blobs::{LocalBlobs, PostgresBlobs};
 use catalog::Purged;
 use catalog::postgres::{PostgresCatalog, PostgresConfig};
@@ -101,6 +103,7 @@ pub struct Store {
     pub ledger: Arc<dyn Ledger>,
     /// Replies kept to be given again.
     pub replies: Arc<dyn Replies>,
+    hold: Hold,
     home: Home,
 }
 
@@ -137,13 +140,14 @@ impl Store {
         let StoreConfig { folder, role, sync, clock, .. } = config;
         let folder = blocking(move || DataFolder::open(folder, &role)).await?;
         let catalog = PostgresCatalog::open(&postgres, clock).await?;
+        let hold = Hold::Postgres(Box::new(catalog.database().clone()));
         let blobs = PostgresBlobs::of(&catalog);
         // The folder may have served another catalog, whose keys mean other chunks.
         let indexes = folder.indexes().join(format!("postgres-{}", catalog.identity().await?));
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
         let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(indexes), sync).await?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
+        Ok(Self::new(rows, Arc::new(blobs), indexes, hold, Home::Folder(Arc::new(folder))))
     }
 
     async fn open_sqlite(config: StoreConfig) -> Result<Self> {
@@ -160,13 +164,14 @@ impl Store {
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
         let indexes = Indexes::open(Arc::clone(&rows.catalog), Some(folder.indexes()), sync).await?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
+        let hold = Hold::of_folder(folder.root());
+        Ok(Self::new(rows, Arc::new(blobs), indexes, hold, Home::Folder(Arc::new(folder))))
     }
 
-    fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, home: Home) -> Self {
+    fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, hold: Hold, home: Home) -> Self {
         let Rows { catalog, accounts, audit, conversations, runs, ledger, replies } = rows;
         let indexes = Arc::new(indexes);
-        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, home }
+        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, hold, home }
     }
 
     /// An empty store that is gone when its last clone is dropped: catalog and indexes in memory, blobs in a temporary
@@ -191,7 +196,8 @@ impl Store {
         .await?;
         let rows = Rows::of(Arc::new(SqliteCatalog::open_in_memory(clock).await?));
         let indexes = Indexes::open(Arc::clone(&rows.catalog), None, sync).await?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Temporary { _blobs: Arc::new(folder) }))
+        let home = Home::Temporary { _blobs: Arc::new(folder) };
+        Ok(Self::new(rows, Arc::new(blobs), indexes, Hold::None, home))
     }
 
     /// The locked data folder; `None` for a store in memory.
@@ -207,13 +213,20 @@ impl Store {
     pub async fn purge_once(&self, limit: u32) -> Result<Purged> {
         let purged = self.catalog.purge(limit).await?;
         for (tenant, hash) in &purged.blobs {
-            // The same bytes may have been accepted again since.
-            if !self.catalog.blob_in_use(tenant, hash).await? {
-                self.blobs.delete(tenant, hash).await?;
+            if self.delete_unused_blob(tenant, hash).await? {
                 self.catalog.blob_deleted(tenant, hash).await?;
             }
         }
         Ok(purged)
+    }
+
+    /// Deletes bytes that no version refers to, and says whether it did: the same bytes may have been accepted again, and a
+    /// backup that is under way may still copy them. Those of a purge are named again by the next one.
+    pub async fn delete_unused_blob(&self, tenant: &TenantId, hash: &ContentHash) -> Result<bool> {
+        if self.catalog.blob_in_use(tenant, hash).await? {
+            return Ok(false);
+        }
+        self.hold.unless_held(self.blobs.delete(tenant, hash)).await
     }
 
     /// Ends index work in good order. The catalog needs no ending.

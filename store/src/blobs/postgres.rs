@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use sqlx::PgConnection;
 
 use super::Blobs;
-use crate::catalog::postgres::{Database, During, PostgresCatalog};
+use crate::catalog::postgres::{Database, During, PostgresCatalog, PostgresConfig};
 use crate::document::ContentHash;
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::fault;
@@ -26,6 +26,11 @@ pub struct PostgresBlobs {
 }
 
 impl PostgresBlobs {
+    /// In the database of a catalog that somebody else has opened.
+    pub(crate) async fn at(config: &PostgresConfig) -> Result<Self> {
+        Ok(Self { database: Database::attach(config).await? })
+    }
+
     /// In the database of this catalog.
     pub fn of(catalog: &PostgresCatalog) -> Self {
         Self { database: catalog.database().clone() }

@@ -124,8 +124,7 @@ async fn delete(
     tokio::time::sleep(options.orphan_grace).await;
     let mut deleted = Vec::new();
     for hash in orphans {
-        if !store.catalog.blob_in_use(tenant, &hash).await? {
-            store.blobs.delete(tenant, &hash).await?;
+        if store.delete_unused_blob(tenant, &hash).await? {
             deleted.push(hash);
         }
     }
