@@ -49,7 +49,6 @@ impl App {
     /// Opens the data folder (making it if it is not there) and wires the parts. Nothing is downloaded, and no model is
     /// loaded before it is needed.
     pub(crate) async fn open(global: &Global, config: Config, role: Role) -> anyhow::Result<Self> {
-        let folder = data_folder(global)?;
         let (role, indexes) = match role {
             Role::Server(duty) => {
                 duty.check(&config)?;
@@ -57,11 +56,7 @@ impl App {
             }
             Role::Command => ("command", true),
         };
-        let mut opening = StoreConfig::new(folder, role);
-        opening.sync = config.store.clone();
-        opening.vectors = config.vectors.clone();
-        opening.postgres = config.postgres.clone();
-        opening.indexes = indexes;
+        let opening = StoreConfig { indexes, ..store_config(global, &config, role)? };
         let store = Store::open(opening).await?;
         let registry = config.budget.keep_books(Registry::new(config.models.clone())?, &store)?;
         let registry = Arc::new(registry);
@@ -186,6 +181,15 @@ pub(crate) fn data_folder(global: &Global) -> anyhow::Result<PathBuf> {
         Some(folder) => Ok(folder.clone()),
         None => config::default_data_folder(),
     }
+}
+
+/// How the store of this configuration is opened; `role` is what others are told that find it locked.
+pub(crate) fn store_config(global: &Global, config: &Config, role: &str) -> anyhow::Result<StoreConfig> {
+    let mut opening = StoreConfig::new(data_folder(global)?, role);
+    opening.sync = config.store.clone();
+    opening.vectors = config.vectors.clone();
+    opening.postgres = config.postgres.clone();
+    Ok(opening)
 }
 
 /// What reads documents: a pool of children of this very binary, under the configured limits.

@@ -14,6 +14,7 @@ use crate::telemetry;
 
 mod ask;
 mod audit;
+mod backup;
 mod chat;
 mod chunks;
 mod collection;
@@ -29,6 +30,7 @@ mod manual;
 mod mcp;
 mod models;
 mod query;
+mod restore;
 mod search;
 mod serve;
 mod usage;
@@ -102,6 +104,10 @@ pub(crate) enum Command {
     Mcp(mcp::Mcp),
     /// Compare every index and blob with the catalog
     Verify(verify::Verify),
+    /// Copy documents, keys, conversations and everything else that is kept into a folder; a server may be running
+    Backup(backup::Backup),
+    /// Put a backup into an empty data folder or an empty database
+    Restore(restore::Restore),
     /// Say what is missing on this machine and how to get it
     Doctor(doctor::Doctor),
     /// Write a configuration file to start from
@@ -264,6 +270,8 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
         }
+        Command::Backup(backup) => Box::pin(backup.run(global, config)).await,
+        Command::Restore(restore) => Box::pin(restore.run(global, config)).await,
         Command::Doctor(doctor) => Box::pin(doctor.run(global, config)).await,
         Command::Config(command) => command.run(global, &config),
         Command::Init(_) | Command::Completions(_) | Command::Man(_) | Command::ExtractChild => {

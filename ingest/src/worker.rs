@@ -198,13 +198,12 @@ impl Ingestor {
     /// start.
     async fn forget(&self, scope: &CollectionScope, blob: &ContentHash) {
         let store = &self.inner.store;
-        let catalog = store.catalog.as_ref();
         // Mostly a document has them, and nobody need be held up.
-        if matches!(catalog.blob_in_use(scope.tenant(), blob).await, Ok(true)) {
+        if matches!(store.catalog.blob_in_use(scope.tenant(), blob).await, Ok(true)) {
             return;
         }
         let _alone = self.inner.bytes_in_use.write().await;
-        if let Err(error) = store.blobs.delete_unused(catalog, scope.tenant(), blob, Duration::ZERO).await {
+        if let Err(error) = store.delete_unused_blob(scope.tenant(), blob, Duration::ZERO).await {
             tracing::warn!(%error, "the bytes of a refused document could not be deleted");
         }
     }

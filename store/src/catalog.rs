@@ -22,7 +22,7 @@ use crate::vector::VectorEntry;
 use crate::webhooks::DeliveryRows;
 
 pub mod postgres;
-mod rows;
+pub(crate) mod rows;
 pub mod sqlite;
 
 /// What accepting a document made.

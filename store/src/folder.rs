@@ -13,6 +13,10 @@ pub const FORMAT: u32 = 1;
 
 const LOCK: &str = "lock";
 const FORMAT_FILE: &str = "format";
+const CATALOG: &str = "catalog.db";
+const BLOBS: &str = "blobs";
+/// There while a restore is under way, and after one that did not finish.
+const RESTORING: &str = "restoring";
 const REPLICA_FILE: &str = "replica";
 
 /// Who holds the folder: written into the lock file for the message that others get.
@@ -35,11 +39,94 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
+    /// Opens a folder without a catalog, to restore one into it: until [`DataFolder::restored`] nobody else opens it, whatever
+    /// becomes of this process. What an interrupted restore left is removed. `Conflict` if a catalog or bytes of documents are
+    /// in it. Blocks on the file system.
+    pub(crate) fn open_empty(root: impl Into<PathBuf>, role: &str) -> Result<Self> {
+        let folder = Self::lock(root.into(), role)?;
+        folder.check_format()?;
+        let marker = folder.root.join(RESTORING);
+        if marker.exists() {
+            folder.clear()?;
+        } else if !folder.is_empty()? {
+            return Err(StoreError::new(
+                ErrorKind::Conflict,
+                format!("the data folder {} is not empty: restore into another one", folder.root.display()),
+            ));
+        }
+        fs_err::File::create(&marker)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs_err::File::open(&folder.root)?.sync_all())
+            .map_err(|e| unusable(&marker, "write", e))?;
+        folder.announce(None)?;
+        for part in [folder.blobs(), folder.indexes()] {
+            create_private(&part)?;
+        }
+        Ok(folder)
+    }
+
+    /// A restore is whole: from now on the folder can be opened.
+    pub(crate) fn restored(&self) -> Result<()> {
+        let marker = self.root.join(RESTORING);
+        fs_err::File::open(&self.root)
+            .and_then(|root| root.sync_all())
+            .and_then(|()| fs_err::remove_file(&marker))
+            .and_then(|()| fs_err::File::open(&self.root)?.sync_all())
+            .map_err(|e| unusable(&marker, "remove", e))
+    }
+
+    /// The catalog's file and the folder of blobs of a data folder that somebody else may have opened. `NotFound` if it is none,
+    /// `Conflict` for a newer format or a restore that did not finish.
+    pub(crate) fn look(root: &Path) -> Result<(PathBuf, PathBuf)> {
+        let (catalog, blobs) = (root.join(CATALOG), root.join(BLOBS));
+        if !catalog.is_file() {
+            return Err(StoreError::new(
+                ErrorKind::NotFound,
+                format!("there is no catalog in {}: name the data folder with --data", root.display()),
+            ));
+        }
+        read_format(root)?;
+        refuse_half(root)?;
+        Ok((catalog, blobs))
+    }
+
+    fn is_empty(&self) -> Result<bool> {
+        let blobs = match fs_err::read_dir(self.blobs()) {
+            // What was on its way in when a process ended is nobody's.
+            Ok(entries) => entries.filter_map(Result::ok).any(|entry| entry.file_name() != ".incoming"),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+            Err(e) => return Err(unusable(&self.root, "look into", e)),
+        };
+        Ok(!blobs && !self.catalog().exists())
+    }
+
+    fn clear(&self) -> Result<()> {
+        let gone = |result: std::io::Result<()>| match result {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(unusable(&self.root, "clear", e)),
+            _ => Ok(()),
+        };
+        for end in ["", "-wal", "-shm", "-journal"] {
+            gone(fs_err::remove_file(self.root.join(format!("{CATALOG}{end}"))))?;
+        }
+        gone(fs_err::remove_dir_all(self.blobs()))?;
+        gone(fs_err::remove_dir_all(self.indexes()))
+    }
+
     /// Opens the folder for one process, making it (readable by its owner only) if it is not there. `role` is what
     /// others are told about this process. A folder held by another process is `Conflict` and names the holder; one of
     /// a newer format is `Conflict` and is left untouched. Blocks on the file system.
     pub fn open(root: impl Into<PathBuf>, role: &str) -> Result<Self> {
-        let root = root.into();
+        let folder = Self::lock(root.into(), role)?;
+        folder.check_format()?;
+        refuse_half(&folder.root)?;
+        folder.announce(None)?;
+        for part in [folder.blobs(), folder.indexes()] {
+            create_private(&part)?;
+        }
+        Ok(folder)
+    }
+
+    fn lock(root: PathBuf, role: &str) -> Result<Self> {
         create_private(&root)?;
         let lock =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(root.join(LOCK));
@@ -49,13 +136,7 @@ impl DataFolder {
             Err(TryLockError::WouldBlock) => return Err(held(&root, &mut lock)),
             Err(TryLockError::Error(e)) => return Err(unusable(&root, "lock", e)),
         }
-        let folder = Self { root, lock, role: role.to_owned() };
-        folder.check_format()?;
-        folder.announce(None)?;
-        for part in [folder.blobs(), folder.indexes()] {
-            create_private(&part)?;
-        }
-        Ok(folder)
+        Ok(Self { root, lock, role: role.to_owned() })
     }
 
     /// Tells others, through the lock file, where this process listens.
@@ -83,12 +164,12 @@ impl DataFolder {
 
     /// The catalog's database file.
     pub fn catalog(&self) -> PathBuf {
-        self.root.join("catalog.db")
+        self.root.join(CATALOG)
     }
 
     /// The folder of blobs.
     pub fn blobs(&self) -> PathBuf {
-        self.root.join("blobs")
+        self.root.join(BLOBS)
     }
 
     /// The folder of indexes.
@@ -112,31 +193,7 @@ impl DataFolder {
     }
 
     fn check_format(&self) -> Result<()> {
-        let path = self.root.join(FORMAT_FILE);
-        let text = match fs_err::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.write_format(&path),
-            Err(e) => return Err(unusable(&self.root, "read the format of", e)),
-        };
-        match text.trim().parse::<u32>() {
-            Ok(FORMAT) => Ok(()),
-            Ok(newer) if newer > FORMAT => Err(StoreError::new(
-                ErrorKind::Conflict,
-                format!(
-                    "the data folder {} has format {newer} and this build reads up to {FORMAT}: it was written by a \
-                     newer release; use that release, or another data folder",
-                    self.root.display()
-                ),
-            )),
-            _ => Err(StoreError::new(
-                ErrorKind::Corrupt,
-                format!(
-                    "the file {} should hold the number {FORMAT} and holds something else: restore it, or use another \
-                     data folder",
-                    path.display()
-                ),
-            )),
-        }
+        if read_format(&self.root)? { Ok(()) } else { self.write_format(&self.root.join(FORMAT_FILE)) }
     }
 
     fn write_format(&self, path: &Path) -> Result<()> {
@@ -154,6 +211,49 @@ impl DataFolder {
             .and_then(|()| fs_err::File::open(&self.root)?.sync_all())
             .map_err(|e| unusable(&self.root, "write a file of", e))
     }
+}
+
+/// Whether the folder says its format, and it is ours; an error for another one.
+fn read_format(root: &Path) -> Result<bool> {
+    let path = root.join(FORMAT_FILE);
+    let text = match fs_err::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(unusable(root, "read the format of", e)),
+    };
+    match text.trim().parse::<u32>() {
+        Ok(FORMAT) => Ok(true),
+        Ok(newer) if newer > FORMAT => Err(StoreError::new(
+            ErrorKind::Conflict,
+            format!(
+                "the data folder {} has format {newer} and this build reads up to {FORMAT}: it was written by a \
+                 newer release; use that release, or another data folder",
+                root.display()
+            ),
+        )),
+        _ => Err(StoreError::new(
+            ErrorKind::Corrupt,
+            format!(
+                "the file {} should hold the number {FORMAT} and holds something else: restore it, or use another \
+                 data folder",
+                path.display()
+            ),
+        )),
+    }
+}
+
+/// `Conflict` after a restore that did not finish.
+fn refuse_half(root: &Path) -> Result<()> {
+    if !root.join(RESTORING).exists() {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        ErrorKind::Conflict,
+        format!(
+            "a restore into the data folder {} is under way or was interrupted: restore again, or use another folder",
+            root.display()
+        ),
+    ))
 }
 
 /// Makes a folder, and those above it, that only its owner may enter.

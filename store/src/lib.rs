@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 pub mod blobs;
 pub mod catalog;
 pub mod clock;
@@ -44,6 +45,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backup::hold::Hold;
 use blobs::{LocalBlobs, PostgresBlobs};
 use catalog::Purged;
 use catalog::postgres::{PostgresCatalog, PostgresConfig, Replica};
@@ -116,6 +118,7 @@ pub struct Store {
     pub ledger: Arc<dyn Ledger>,
     /// Replies kept to be given again.
     pub replies: Arc<dyn Replies>,
+    hold: Hold,
     home: Home,
     /// Where other processes wait for this one's indexes.
     pulse: Option<Arc<Pulse>>,
@@ -162,6 +165,7 @@ impl Store {
         let StoreConfig { folder, role, sync, vectors, pulse, clock, .. } = config;
         let folder = blocking(move || DataFolder::open(folder, &role)).await?;
         let catalog = PostgresCatalog::open(&postgres, clock).await?;
+        let hold = Hold::Postgres(Box::new(catalog.database().clone()));
         let identity = catalog.identity().await?;
         let remotes = Remotes::open(&vectors, &identity, Some(&catalog))?;
         let replica = Replica::new(&folder.replica()?);
@@ -176,18 +180,19 @@ impl Store {
         rows.catalog.beat().await?;
         let indexes = Indexes::open_with(Arc::clone(&rows.catalog), Some(indexes), sync, remotes).await?;
         let folder = Arc::new(folder);
-        let mut store = Self::new(rows, Arc::new(blobs), indexes, Home::Folder(folder));
+        let mut store = Self::new(rows, Arc::new(blobs), indexes, hold, Home::Folder(folder));
         store.pulse = Some(Arc::new(Pulse::start(pulse, Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
         Ok(store)
     }
 
     async fn open_without_indexes(config: StoreConfig, postgres: PostgresConfig) -> Result<Self> {
         let catalog = PostgresCatalog::open(&postgres, config.clock).await?.for_replica(None);
+        let hold = Hold::Postgres(Box::new(catalog.database().clone()));
         let blobs = PostgresBlobs::of(&catalog);
         charge(&catalog).await?;
         let rows = Rows::of(Arc::new(catalog));
         let indexes = Indexes::none(Arc::clone(&rows.catalog), config.sync)?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Database))
+        Ok(Self::new(rows, Arc::new(blobs), indexes, hold, Home::Database))
     }
 
     async fn open_sqlite(config: StoreConfig) -> Result<Self> {
@@ -206,14 +211,15 @@ impl Store {
         let rows = Rows::of(Arc::new(catalog));
         let folders = Some(folder.indexes());
         let indexes = Indexes::open_with(Arc::clone(&rows.catalog), folders, sync, remotes).await?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Folder(Arc::new(folder))))
+        let hold = Hold::of_folder(folder.root());
+        Ok(Self::new(rows, Arc::new(blobs), indexes, hold, Home::Folder(Arc::new(folder))))
     }
 
-    fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, home: Home) -> Self {
+    fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, hold: Hold, home: Home) -> Self {
         let Rows { catalog, accounts, audit, conversations, runs, ledger, replies } = rows;
         let indexes = Arc::new(indexes);
         let pulse = None;
-        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, home, pulse }
+        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, hold, home, pulse }
     }
 
     /// An empty store that is gone when its last clone is dropped: catalog and indexes in memory, blobs in a temporary
@@ -238,7 +244,8 @@ impl Store {
         .await?;
         let rows = Rows::of(Arc::new(SqliteCatalog::open_in_memory(clock).await?));
         let indexes = Indexes::open(Arc::clone(&rows.catalog), None, sync).await?;
-        Ok(Self::new(rows, Arc::new(blobs), indexes, Home::Temporary { _blobs: Arc::new(folder) }))
+        let home = Home::Temporary { _blobs: Arc::new(folder) };
+        Ok(Self::new(rows, Arc::new(blobs), indexes, Hold::None, home))
     }
 
     /// The locked data folder; `None` for a store in memory, or in a database alone.
@@ -254,12 +261,23 @@ impl Store {
     pub async fn purge_once(&self, limit: u32) -> Result<Purged> {
         let purged = self.catalog.purge(limit).await?;
         for (tenant, hash) in &purged.blobs {
-            // The same bytes may have been accepted again since.
-            if self.blobs.delete_unused(self.catalog.as_ref(), tenant, hash, Duration::ZERO).await? {
+            if self.delete_unused_blob(tenant, hash, Duration::ZERO).await? {
                 self.catalog.blob_deleted(tenant, hash).await?;
             }
         }
         Ok(purged)
+    }
+
+    /// Deletes bytes that no version refers to and that were stored at least this long ago ([`Blobs::delete_unused`]), and says
+    /// whether they are gone: the same bytes may have been accepted again, and a backup that is under way may still copy them.
+    /// Those of a purge are named again by the next one.
+    pub async fn delete_unused_blob(
+        &self,
+        tenant: &TenantId,
+        hash: &ContentHash,
+        age: Duration,
+    ) -> Result<bool> {
+        self.hold.unless_held(self.blobs.delete_unused(self.catalog.as_ref(), tenant, hash, age)).await
     }
 
     /// Ends index work in good order. The catalog needs no ending.

@@ -54,9 +54,7 @@ async fn sweep(inner: &Inner) -> Result<()> {
             }
             // An upload under way may be about to be accepted with these bytes: wait for it a while, and look again.
             let Ok(_alone) = tokio::time::timeout(GATE, inner.bytes_in_use.write()).await else { continue };
-            if store.blobs.delete_unused(store.catalog.as_ref(), &tenant, &hash, UPLOADING).await? {
-                swept += 1;
-            }
+            swept += u64::from(store.delete_unused_blob(&tenant, &hash, UPLOADING).await?);
         }
         if swept > 0 {
             tracing::info!(

@@ -41,6 +41,11 @@ impl LocalBlobs {
         Ok(Self { root })
     }
 
+    /// The folder as another process has opened it: to be read only.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
     fn path(&self, tenant: &TenantId, hash: &ContentHash) -> PathBuf {
         let hex = hash.to_hex();
         let (head, tail) = hex.split_at(2);

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 
 use super::Blobs;
 use crate::catalog::Catalog;
-use crate::catalog::postgres::{Database, During, PostgresCatalog, referred_to};
+use crate::catalog::postgres::{Database, During, PostgresCatalog, PostgresConfig, referred_to};
 use crate::clock::{Clock, SystemClock};
 use crate::document::ContentHash;
 use crate::error::{ErrorKind, Result, StoreError};
@@ -29,6 +29,11 @@ pub struct PostgresBlobs {
 }
 
 impl PostgresBlobs {
+    /// In the database of a catalog that somebody else has opened.
+    pub(crate) async fn at(config: &PostgresConfig) -> Result<Self> {
+        Ok(Self { database: Database::attach(config).await? })
+    }
+
     /// In the database of this catalog, which from now on accepts no document whose bytes are not there.
     pub fn of(catalog: &PostgresCatalog) -> Self {
         let database = catalog.database().clone();

@@ -66,6 +66,7 @@ mod collections;
 mod connection;
 mod contract;
 mod conversations;
+pub(crate) mod copy;
 mod documents;
 mod failure;
 mod feedback;
@@ -118,6 +119,18 @@ impl PostgresCatalog {
     #[must_use]
     pub fn for_replica(self, replica: Option<Replica>) -> Self {
         Self { replica, ..self }
+    }
+
+    /// The catalog of a schema that is up to date, also where a restore into it did not finish.
+    pub(crate) async fn attach(config: &PostgresConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let database = Database::attach(config).await?;
+        let waker = Waker::start(database.pool().clone());
+        Ok(Self { database, clock, waker })
+    }
+
+    /// Brings the schema up to date without opening the catalog, also where a restore into it did not finish.
+    pub(crate) async fn prepare(config: &PostgresConfig) -> Result<()> {
+        connection::prepare(config, false).await
     }
 
     /// A name that no other catalog has; a copy of the database has the same.

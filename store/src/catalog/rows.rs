@@ -12,4 +12,4 @@ pub(super) mod name;
 pub(super) mod processed;
 pub(super) mod query;
 pub(super) mod talk;
-pub(super) mod values;
+pub(crate) mod values;

@@ -21,6 +21,7 @@ mod collections;
 mod connection;
 mod contract;
 mod conversations;
+pub(crate) mod copy;
 mod documents;
 mod failure;
 mod feedback;

@@ -123,7 +123,7 @@ async fn delete(
     tokio::time::sleep(options.orphan_grace).await;
     let mut deleted = Vec::new();
     for hash in orphans {
-        if store.blobs.delete_unused(store.catalog.as_ref(), tenant, &hash, Duration::ZERO).await? {
+        if store.delete_unused_blob(tenant, &hash, Duration::ZERO).await? {
             deleted.push(hash);
         }
     }

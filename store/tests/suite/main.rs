@@ -10,6 +10,7 @@
 )]
 
 mod accounts_sqlite;
+mod backup;
 mod blobs_local;
 mod catalog_file;
 mod catalog_sqlite;

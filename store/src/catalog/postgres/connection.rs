@@ -152,19 +152,20 @@ pub(crate) struct Database {
 impl Database {
     /// Connects, and brings the schema up to date while nobody else does.
     pub(super) async fn open(config: &PostgresConfig) -> Result<Self> {
+        prepare(config, true).await?;
+        Self::attach(config).await
+    }
+
+    /// Connects to a database whose schema is up to date.
+    pub(crate) async fn attach(config: &PostgresConfig) -> Result<Self> {
         let options = options(config, &config.url)?;
         let owner = match &config.owner_url {
             Some(url) => self::options(config, url)?,
             None => options.clone(),
         };
-        let patience = Duration::from_secs(config.acquire_timeout_seconds.into());
-        let mut connection = reach(&owner, patience).await?;
-        let migrated = migrate(&mut connection).await;
-        connection.close().await.during("connect to PostgreSQL")?;
-        migrated?;
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections.max(2))
-            .acquire_timeout(patience)
+            .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds.into()))
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     sqlx::query(AssertSqlSafe(format!("SET ROLE {ROLE}"))).execute(connection).await?;
@@ -330,6 +331,56 @@ async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<PgConne
     }
 }
 
+/// Brings the schema up to date. `Conflict` if a restore into the database did not finish, unless `whole` does not matter.
+pub(super) async fn prepare(config: &PostgresConfig, whole: bool) -> Result<()> {
+    let owner = options(config, config.owner_url.as_deref().unwrap_or(&config.url))?;
+    let mut connection = reach(&owner, Duration::from_secs(config.acquire_timeout_seconds.into())).await?;
+    let migrated = migrate(&mut connection).await;
+    let unfinished = match &migrated {
+        Ok(()) if whole => {
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM restores WHERE finished_at IS NULL)")
+                .fetch_one(&mut connection)
+                .await
+                .during("look for restores")
+        }
+        _ => Ok(false),
+    };
+    connection.close().await.during("connect to PostgreSQL")?;
+    migrated?;
+    if unfinished? {
+        return Err(StoreError::new(
+            ErrorKind::Conflict,
+            "a restore into this database is under way or was interrupted: wait for it, or restore again",
+        ));
+    }
+    Ok(())
+}
+
+/// A connection of its own, under no other role than the user's.
+pub(super) async fn connect(config: &PostgresConfig, url: &str) -> Result<PgConnection> {
+    options(config, url)?.connect().await.during("connect to PostgreSQL")
+}
+
+/// The newest version of the schema that this build knows.
+pub(super) fn newest() -> i64 {
+    SCHEMA.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// The newest version of the schema that the database has; `None` where there is no catalog in it.
+pub(super) async fn applied(connection: &mut PgConnection) -> Result<Option<i64>> {
+    let kept: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .during("look for the catalog's schema")?;
+    if !kept {
+        return Ok(None);
+    }
+    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+        .fetch_one(connection)
+        .await
+        .during("look for the catalog's schema")
+}
+
 pub(super) fn options(config: &PostgresConfig, url: &str) -> Result<PgConnectOptions> {
     let options: PgConnectOptions = url.parse().during("read the database URL")?;
     let statement = format!("{}s", config.statement_timeout_seconds.max(1));
@@ -358,32 +409,17 @@ async fn migrate(connection: &mut PgConnection) -> Result<()> {
             format!("this is PostgreSQL {name}; 16 or newer is needed: upgrade it, or name another server"),
         ));
     }
-    let newest = SCHEMA.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let newest = newest();
     // Nobody waits longer than for another server's first start.
     sqlx::raw_sql("SET lock_timeout = '120s'; SET statement_timeout = '600s'")
         .execute(&mut *connection)
         .await
         .during("bring the catalog's schema up to date")?;
-    if !up_to_date(connection, newest).await? {
+    // Where the newest migration was applied, the role was made as well, and need not be ours to make.
+    if applied(connection).await?.is_none_or(|applied| applied < newest) {
         role(connection).await?;
     }
     SCHEMA.run_direct(None, connection, false).await.map_err(|error| migration(error, newest))
-}
-
-/// Whether the newest migration was applied: then the role was made as well, and need not be ours to make.
-async fn up_to_date(connection: &mut PgConnection, newest: i64) -> Result<bool> {
-    let kept: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await
-        .during("look for the catalog's schema")?;
-    if !kept {
-        return Ok(false);
-    }
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM _sqlx_migrations WHERE version >= $1 AND success)")
-        .bind(newest)
-        .fetch_one(connection)
-        .await
-        .during("look for the catalog's schema")
 }
 
 /// Makes the application's role if it is not there, and ourselves a member. Several databases of one server may do so at

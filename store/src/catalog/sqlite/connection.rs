@@ -57,10 +57,7 @@ impl Database {
     }
 
     async fn writer(options: SqliteConnectOptions) -> Result<Writer> {
-        let mut connection = options.connect().await.during("open the catalog")?;
-        let newest = SCHEMA.iter().map(|migration| migration.version).max().unwrap_or(0);
-        SCHEMA.run_direct(None, &mut connection, false).await.map_err(|error| migration(error, newest))?;
-        Ok(Writer::start(connection))
+        Ok(Writer::start(migrated(options).await?))
     }
 
     /// Runs `work` in a transaction of its own; see [`Writer::write`].
@@ -136,11 +133,29 @@ impl Database {
     }
 }
 
+/// A connection to a database whose schema is up to date.
+async fn migrated(options: SqliteConnectOptions) -> Result<SqliteConnection> {
+    let mut connection = options.connect().await.during("open the catalog")?;
+    SCHEMA.run_direct(None, &mut connection, false).await.map_err(|error| migration(error, newest()))?;
+    Ok(connection)
+}
+
+/// The newest version of the schema that this build knows.
+pub(super) fn newest() -> i64 {
+    SCHEMA.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// The only connection to an empty catalog in a file that is made here.
+pub(super) async fn fresh(path: &Path) -> Result<SqliteConnection> {
+    migrated(settings().filename(path).create_if_missing(true)).await
+}
+
 async fn free_pages(connection: &mut SqliteConnection) -> Result<i64> {
     sqlx::query_scalar("PRAGMA freelist_count").fetch_one(connection).await.during("compact the catalog")
 }
 
-fn settings() -> SqliteConnectOptions {
+/// What every connection to a catalog agrees on.
+pub(super) fn settings() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .journal_mode(SqliteJournalMode::Wal)
         // A commit that was answered survives a power cut.

@@ -17,7 +17,7 @@ use wellspring_store::catalog::postgres::{PostgresCatalog, PostgresConfig};
 use wellspring_store::clock::TestClock;
 
 use crate::contract::fixture::Fixture;
-pub(crate) use server::{Release, Server, server};
+pub(crate) use server::{OWNER, Release, Server, server};
 
 /// 2026-03-01T12:00:00Z.
 const NOON: i64 = 1_772_366_400_000_000;
