@@ -31,6 +31,7 @@ mod query;
 mod search;
 mod serve;
 mod usage;
+mod user;
 mod verify;
 mod welcome;
 
@@ -85,6 +86,9 @@ pub(crate) enum Command {
     /// Make, list or revoke API keys
     #[command(subcommand)]
     Key(key::Key),
+    /// Make, list or remove users who sign in with a password
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Read the audit log
     Audit(audit::Audit),
     /// List, show or cancel jobs
@@ -248,6 +252,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(document.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Key(key) => Box::pin(key.run(App::open(global, config, Role::Command).await?)).await,
+        Command::User(user) => Box::pin(user.run(App::open(global, config, Role::Command).await?)).await,
         Command::Audit(audit) => Box::pin(audit.run(App::open(global, config, Role::Command).await?)).await,
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,

@@ -174,6 +174,7 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     })?;
     config.server.check()?;
     config.limits.check()?;
+    config.auth.users.check()?;
     if let Some(jwt) = &config.auth.jwt {
         jwt.check()?;
     }

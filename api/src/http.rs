@@ -1,6 +1,7 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
 mod access;
+mod account;
 mod answers;
 mod asker;
 mod audit;
@@ -62,7 +63,10 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::auth::password::Passwords;
+use crate::auth::sign_in::SignIns;
 use crate::fetch::Fetcher;
+use crate::limits::Rates;
 use crate::problem::{Code, Problem};
 use authorise::ClassRates;
 use classes::Classes;
@@ -83,6 +87,9 @@ pub(crate) struct Server {
     hosts: Hosts,
     gate: Gate,
     authenticator: Authenticator,
+    passwords: Passwords,
+    sign_ins: SignIns,
+    logins: Rates,
     fetcher: Fetcher,
     rates: ClassRates,
     classes: Classes,
@@ -128,6 +135,10 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(session::open, session::close))
+        .routes(routes!(account::login))
+        .routes(routes!(account::refresh))
+        .routes(routes!(account::register))
+        .routes(routes!(account::logout))
         .routes(routes!(usage::show))
         .routes(routes!(rerank::rerank))
         .routes(routes!(rerank::rerank_v2))
@@ -171,6 +182,9 @@ fn router(
         classes: Classes::new(&app.config.limits),
         operations: openapi::operations(&openapi),
         authenticator,
+        passwords: Passwords::new(),
+        sign_ins: SignIns::new(Arc::clone(&app.store.users), app.config.auth.users.clone()),
+        logins: Rates::new(app.config.auth.users.logins),
         fetcher: Fetcher::new(app.config.fetch.clone()),
         app,
         recorder,

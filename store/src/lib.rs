@@ -24,6 +24,7 @@ pub mod replies;
 pub mod runs;
 pub mod scope;
 pub mod sync;
+pub mod users;
 pub mod vector;
 pub mod verify;
 pub mod webhooks;
@@ -38,6 +39,7 @@ pub use filter::Filter;
 pub use ledger::Ledger;
 pub use replies::Replies;
 pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
+pub use users::Users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +85,8 @@ pub struct Store {
     pub catalog: Arc<dyn Catalog>,
     /// Keys and quotas.
     pub accounts: Arc<dyn Accounts>,
+    /// People who sign in.
+    pub users: Arc<dyn Users>,
     /// What was done.
     pub audit: Arc<dyn AuditLog>,
     /// What was asked and answered in turn.
@@ -142,11 +146,13 @@ impl Store {
         let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let (conversations, runs) = talk(&catalog);
+        let users = Arc::clone(&catalog) as _;
         let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), Some(folder.indexes()), sync).await?;
         Ok(Self {
             catalog,
             accounts,
+            users,
             audit,
             conversations,
             runs,
@@ -182,11 +188,24 @@ impl Store {
         let (accounts, audit) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let (ledger, replies) = (Arc::clone(&catalog) as _, Arc::clone(&catalog) as _);
         let (conversations, runs) = talk(&catalog);
+        let users = Arc::clone(&catalog) as _;
         let catalog: Arc<dyn Catalog> = catalog;
         let indexes = Indexes::open(Arc::clone(&catalog), None, sync).await?;
         let home = Home::Temporary { _blobs: Arc::new(folder) };
         let (blobs, indexes) = (Arc::new(blobs), Arc::new(indexes));
-        Ok(Self { catalog, accounts, audit, blobs, conversations, runs, indexes, ledger, replies, home })
+        Ok(Self {
+            catalog,
+            accounts,
+            users,
+            audit,
+            conversations,
+            runs,
+            blobs,
+            indexes,
+            ledger,
+            replies,
+            home,
+        })
     }
 
     /// The locked data folder; `None` for a store in memory.

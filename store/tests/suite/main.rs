@@ -25,5 +25,6 @@ mod filter;
 mod filter_sql;
 mod keyword;
 mod sync;
+mod users_sqlite;
 mod verify;
 mod world;
