@@ -19,6 +19,7 @@ use crate::pipeline::chunkers::Chunkers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{Embedders, Extract};
 use crate::source::Submission;
+use crate::spans;
 
 pub(crate) mod beat;
 mod files;
@@ -153,6 +154,7 @@ impl Ingestor {
             title: submission.title,
             metadata: submission.metadata,
             acl: submission.acl,
+            trace: spans::here(),
         };
         let repeated = idempotency.is_some();
         let accepted = self.inner.store.catalog.accept(scope, document, idempotency).await;

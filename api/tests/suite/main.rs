@@ -15,6 +15,7 @@ mod chat;
 mod clients;
 mod commands;
 mod crash;
+mod dashboard;
 mod eval;
 mod examples;
 mod feedback;
@@ -27,13 +28,17 @@ mod http_recut;
 mod http_search;
 mod http_talk;
 mod judge;
+#[path = "../../examples/overload/load.rs"]
+mod load;
 mod mcp;
 mod mcp_tools;
 mod openai;
+mod overload;
 mod page;
 #[path = "../../../models/tests/provider/mod.rs"]
 mod provider;
 mod support;
+mod traces;
 mod walls;
 mod webhooks;
 mod words;

@@ -82,6 +82,7 @@ mod scoped;
 mod store;
 mod text;
 mod tuning;
+mod users;
 mod versions;
 mod wake;
 mod webhooks;

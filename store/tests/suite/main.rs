@@ -27,5 +27,6 @@ mod keyword;
 #[cfg(target_os = "linux")]
 mod postgres;
 mod sync;
+mod users_sqlite;
 mod verify;
 mod world;

@@ -118,6 +118,7 @@ pub(crate) async fn stored(
         title: None,
         metadata: Metadata::new(),
         acl: None,
+        trace: None,
     };
     let accepted = store.catalog.accept(scope, document, None).await.unwrap();
     let lease = store.catalog.lease("test", Duration::from_secs(60)).await.unwrap().unwrap();
