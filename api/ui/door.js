@@ -17,9 +17,10 @@ export function unlock() {
 }
 
 async function letIn() {
-  for (let said = T.signIn.body; ; ) {
-    const given = await question(said);
+  for (let said = T.signIn.body, user = ""; ; ) {
+    const given = await question(said, user);
     if (!given) return false;
+    user = given.user ?? "";
     try {
       const inside = given.key === undefined ? await signInAs(given.user, given.password) : await signIn(given.key.trim());
       if (inside) return true;
@@ -32,8 +33,8 @@ async function letIn() {
   }
 }
 
-/** The dialog: `{ user, password }`, `{ key }`, or null if nobody wants to. */
-function question(said) {
+/** The dialog, with the name that was given before: `{ user, password }`, `{ key }`, or null if nobody wants to. */
+function question(said, user) {
   return new Promise((resolve) => {
     const field = (name, label, type, autocomplete) => {
       const input = h("input", { type, name, id: `field-${name}`, autocomplete, autocapitalize: "none", spellcheck: "false", required: true });
@@ -67,8 +68,10 @@ function question(said) {
       resolve(result);
     });
     turn(kept.read("door") === "name", false);
+    names.querySelector("input").value = user;
     document.body.append(dialog);
     dialog.showModal();
-    (names.disabled ? keys : names).querySelector("input").focus();
+    const empty = (input) => !input.value;
+    [...(names.disabled ? keys : names).querySelectorAll("input")].find(empty)?.focus();
   });
 }
