@@ -186,6 +186,11 @@ bench: setup build ## Ingest throughput beside the bare encoder, query latency b
 	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)" --example bench
 	$(TARGET)/release/examples/bench --binary $(WELLSPRING) --datasets $(DATASETS)
 
+.PHONY: overload
+overload: setup build ## Ask for many times the searches that can be made: what is answered, how fast, and what is refused
+	$(CARGO) build --release --locked --package wellspring-api --features "$(FEATURES)" --example overload
+	$(TARGET)/release/examples/overload --binary $(WELLSPRING)
+
 .PHONY: clean
 clean: ## Remove target/ and data/; a CARGO_TARGET_DIR elsewhere and what setup fetched stay
 	rm -rf target data

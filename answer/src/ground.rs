@@ -9,6 +9,7 @@ pub(crate) mod support;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use tracing::Instrument;
 use wellspring_models::ModelError;
 use wellspring_models::text::sentences;
 use wellspring_retrieve::Passage;
@@ -20,6 +21,7 @@ use crate::config::Unsupported;
 use crate::markdown;
 use crate::reply::{CheckedClaim, Citation, Decision, Warning};
 use crate::safe;
+use crate::spans;
 use crate::terms::terms;
 
 /// A citation that covers less than this part of what all citations cover is taken off its sentence.
@@ -139,6 +141,16 @@ impl<'a> Grounds<'a> {
     /// The sentence with its checked citations, what is to be done with it, and what the reader should know. A sentence
     /// without a supporting citation gets the passage that supports it best, if one does.
     pub(crate) async fn check(&self, sentence: &str) -> Result<Checked, ModelError> {
+        let span = spans::verify();
+        let checked = self.checked(sentence).instrument(span.clone()).await?;
+        if let Some(claim) = &checked.claim {
+            span.record("answer.support", claim.support);
+        }
+        span.record("answer.decision", tracing::field::debug(checked.decision));
+        Ok(checked)
+    }
+
+    async fn checked(&self, sentence: &str) -> Result<Checked, ModelError> {
         let cited = cite::split(sentence);
         let text = &safe::render(cited.text.trim());
         let before = cited.text[..cited.text.len() - cited.text.trim_start().len()].to_owned();

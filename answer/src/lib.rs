@@ -30,6 +30,7 @@ mod recheck;
 mod remember;
 mod run;
 mod safe;
+mod spans;
 mod strength;
 mod suspicion;
 mod terms;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream::{self, BoxStream};
+use tracing::Instrument;
 use wellspring_models::Registry;
 use wellspring_retrieve::{CollectionScope, Retriever};
 
@@ -13,6 +14,7 @@ use crate::config::AnswerConfig;
 use crate::error::{AnswerError, ErrorKind, Result};
 use crate::reply::{Answer, AnswerEvent, AnswerRequest};
 use crate::run::{Events, Run};
+use crate::spans;
 
 /// Events made ahead of a slow reader; then the run waits.
 const EVENTS_AHEAD: usize = 32;
@@ -70,8 +72,10 @@ impl Answerer {
     ) -> BoxStream<'static, AnswerEvent> {
         let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
         let mut run = Run::new(self.clone(), scope, streamed, Events(sender));
+        let span = spans::answer(streamed);
         let run = async move {
-            let last = match run.answer(request).await {
+            let answer = run.answer(request).instrument(span.clone()).await;
+            let last = match answer {
                 Ok(answer) if answer.abstained => AnswerEvent::Refused(Box::new(answer)),
                 Ok(answer) => AnswerEvent::Done(Box::new(answer)),
                 Err(error) => {
@@ -79,6 +83,8 @@ impl Answerer {
                     AnswerEvent::Error(error)
                 }
             };
+            spans::ended(&span, &last);
+            drop(span);
             run.events.send(last).await;
         };
         // Work and events are polled together: the run goes on only while somebody reads.

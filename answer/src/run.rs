@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::SinkExt;
 use futures::channel::mpsc;
+use tracing::Instrument;
 use wellspring_models::{Account, ChatModel, ModelError, Purpose, Usage};
 use wellspring_retrieve::{CollectionScope, Degraded, Passage, SearchRequest, SearchResponse, Timings};
 
@@ -25,6 +26,7 @@ use crate::reading::{self, Reading};
 use crate::reply::{
     Answer, AnswerEvent, AnswerRequest, Details, EXTRACTIVE, NumberedPassage, ShortAnswer, Warning,
 };
+use crate::spans;
 use crate::strength::Strength;
 use crate::structured::{NEEDS_MODEL, UNFIT, UserForm};
 
@@ -141,20 +143,27 @@ impl Run {
         }
         let stage = Instant::now();
         let checking = self.checking().await;
-        let reading = self.read(&request.question, &usable, &checking.checker, strength).await?;
+        let span = spans::read(usable.len());
+        let reading =
+            self.read(&request.question, &usable, &checking.checker, strength).instrument(span).await?;
         self.timings.add("read", stage);
         if let Some(reason) = self.doubts() {
             return self.refuse(start, passages, reason).await;
         }
         self.tell_conflicts().await;
         let stage = Instant::now();
+        let span = spans::generate(model.as_ref().map(|model| model.name()));
         let written = match (model, &form) {
             (Some(model), Some(form)) => {
-                self.fill_in(model, &request.question, &usable, checking, form).await?
+                let filled = self.fill_in(model, &request.question, &usable, checking, form);
+                filled.instrument(span).await?
             }
             (None, Some(_)) => return self.refuse(start, passages, NEEDS_MODEL.to_owned()).await,
-            (Some(model), None) => self.write(model, &request.question, &usable, checking, reading).await?,
-            (None, None) => self.quote(reading, &usable).await?,
+            (Some(model), None) => {
+                let written = self.write(model, &request.question, &usable, checking, reading);
+                written.instrument(span).await?
+            }
+            (None, None) => self.quote(reading, &usable).instrument(span).await?,
         };
         self.timings.add("generate", stage);
         match written {

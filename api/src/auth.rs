@@ -4,6 +4,8 @@ mod config;
 mod jwks;
 mod jwt;
 pub(crate) mod key;
+pub(crate) mod password;
+pub(crate) mod sign_in;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use uuid::Uuid;
 use wellspring_models::Account;
 use wellspring_store::accounts::{Accounts, Grant, NewKey, Right};
-use wellspring_store::{Scope, StoreError, TenantId};
+use wellspring_store::{Scope, Store, StoreError, TenantId, Users};
 
 pub(crate) use config::{AuthConfig, Mode};
 use jwt::Verifier;
@@ -43,6 +45,8 @@ enum Identity {
     Key(String),
     /// The subject of a token, and when that ends, in seconds since 1970.
     User { subject: String, until: i64 },
+    /// A user of our own, and the id of its sign-in.
+    Account { name: String, sign_in: String },
 }
 
 impl Sender {
@@ -56,12 +60,13 @@ impl Sender {
         &self.grant.scope
     }
 
-    /// The id of the API key, or `user:` and the subject of the token; `None` on a server without authentication.
+    /// The id of the API key, or `user:` and the subject of the token, or `account:` and the user's name; `None` on a server
+    /// without authentication.
     pub(crate) fn key(&self) -> Option<String> {
         match &self.identity {
             Identity::Local => None,
             Identity::Key(id) => Some(id.clone()),
-            Identity::User { .. } => Some(self.actor()),
+            Identity::User { .. } | Identity::Account { .. } => Some(self.actor()),
         }
     }
 
@@ -80,12 +85,21 @@ impl Sender {
         Account::new(self.scope().tenant().as_str(), self.key(), Uuid::now_v7().to_string())
     }
 
-    /// The name in the audit log and of the rate limits: `key:…`, `user:…` or `local`. Never a secret.
+    /// The name in the audit log and of the rate limits: `key:…`, `user:…`, `account:…` or `local`. Never a secret.
     pub(crate) fn actor(&self) -> String {
         match &self.identity {
             Identity::Local => "local".to_owned(),
             Identity::Key(id) => format!("key:{id}"),
             Identity::User { subject, .. } => format!("user:{subject}"),
+            Identity::Account { name, .. } => format!("account:{name}"),
+        }
+    }
+
+    /// The id of the sign-in that its token is of, if it is of one.
+    pub(crate) fn sign_in(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Account { sign_in, .. } => Some(sign_in),
+            Identity::Local | Identity::Key(_) | Identity::User { .. } => None,
         }
     }
 
@@ -121,17 +135,19 @@ pub(crate) enum Refusal {
 pub(crate) struct Authenticator {
     mode: Mode,
     accounts: Arc<dyn Accounts>,
+    users: Arc<dyn Users>,
     tokens: Option<Arc<Verifier>>,
 }
 
 impl Authenticator {
     /// Refuses a weak secret, and key sets that can't be read.
-    pub(crate) async fn new(config: &AuthConfig, accounts: Arc<dyn Accounts>) -> anyhow::Result<Self> {
+    pub(crate) async fn new(config: &AuthConfig, store: &Store) -> anyhow::Result<Self> {
         let tokens = match &config.jwt {
             Some(jwt) if config.mode == Mode::Keys => Some(Arc::new(Verifier::new(jwt.clone()).await?)),
             _ => None,
         };
-        Ok(Self { mode: config.mode, accounts, tokens })
+        let (accounts, users) = (Arc::clone(&store.accounts), Arc::clone(&store.users));
+        Ok(Self { mode: config.mode, accounts, users, tokens })
     }
 
     /// Whether anybody is asked at all.
@@ -154,6 +170,9 @@ impl Authenticator {
         }
         if let Some(presented) = key::parse(credential) {
             return self.of_key(&presented).await;
+        }
+        if let Some(presented) = key::parse_as(sign_in::ACCESS, credential) {
+            return self.of_sign_in(&presented).await;
         }
         match &self.tokens {
             Some(verifier) => {
@@ -180,23 +199,41 @@ impl Authenticator {
         }
     }
 
-    /// Resolves when the sender's key has been revoked or has expired, at most a second later, or its token has ended: for
-    /// streams, which outlive the look at their credential.
-    pub(crate) async fn revocation(self, sender: Sender) {
-        let id = match &sender.identity {
-            Identity::Local => return std::future::pending().await,
-            Identity::User { until, .. } => {
-                let left = until.saturating_sub(jiff::Timestamp::now().as_second());
-                return tokio::time::sleep(Duration::from_secs(u64::try_from(left).unwrap_or(0))).await;
-            }
-            Identity::Key(id) => id,
+    async fn of_sign_in(&self, presented: &key::Presented<'_>) -> Result<Sender, Refusal> {
+        let found = self.users.signed_in(presented.id).await.map_err(Refusal::Unavailable)?;
+        let (user, hash) = match found {
+            Some((user, hash)) => (Some(user), hash),
+            None => (None, [0; 32]),
         };
+        match user {
+            Some(user) if presented.is_of(&hash) => {
+                let (name, sign_in) = (user.name.to_string(), presented.id.to_owned());
+                Ok(Sender { grant: user.grant(), identity: Identity::Account { name, sign_in } })
+            }
+            _ => Err(Refusal::Bad("unknown")),
+        }
+    }
+
+    /// Resolves when the sender's key has been revoked or has expired, or its sign-in was ended, at most a second later, or
+    /// its token has ended: for streams, which outlive the look at their credential.
+    pub(crate) async fn revocation(self, sender: Sender) {
+        if let Identity::User { until, .. } = &sender.identity {
+            let left = until.saturating_sub(jiff::Timestamp::now().as_second());
+            return tokio::time::sleep(Duration::from_secs(u64::try_from(left).unwrap_or(0))).await;
+        }
         loop {
             tokio::time::sleep(RECHECK).await;
-            match self.accounts.living_key(id).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return,
-                Err(error) => tracing::warn!(error = error.chain(), "a stream's key could not be looked up"),
+            let lives = match &sender.identity {
+                Identity::Key(id) => self.accounts.living_key(id).await.map(|key| key.is_some()),
+                Identity::Account { sign_in, .. } => self.users.is_signed_in(sign_in).await,
+                Identity::Local | Identity::User { .. } => return std::future::pending().await,
+            };
+            match lives {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(error = error.chain(), "a stream's credential could not be looked up")
+                }
             }
         }
     }
@@ -222,7 +259,7 @@ fn credential(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut bearer = headers.get_all(header::AUTHORIZATION).iter();
     let mut plain = headers.get_all(API_KEY).iter();
     let (value, is_bearer) = match (bearer.next(), plain.next()) {
-        (None, None) => return cookie(headers).ok_or(Refusal::Missing),
+        (None, None) => return cookie(headers, COOKIE).ok_or(Refusal::Missing),
         (Some(value), None) => (value, true),
         (None, Some(value)) => (value, false),
         (Some(_), Some(_)) => return Err(Refusal::Bad("several")),
@@ -244,7 +281,7 @@ fn credential(headers: &HeaderMap) -> Result<&str, Refusal> {
 }
 
 /// The cookie's value. Requests that another site caused are left without it, whatever the browser thinks of `SameSite`.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return None;
@@ -254,7 +291,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+        .filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
     let value = found.next().filter(|value| !value.is_empty())?;
     // Two of them: somebody planted one.
     found.next().is_none().then_some(value)
@@ -308,7 +345,7 @@ mod tests {
     async fn a_key_lets_in_until_it_is_revoked_and_nothing_near_it_does() {
         let store = wellspring_store::Store::in_memory().await.unwrap();
         let config = AuthConfig { mode: Mode::Keys, ..AuthConfig::default() };
-        let authenticator = Authenticator::new(&config, Arc::clone(&store.accounts)).await.unwrap();
+        let authenticator = Authenticator::new(&config, &store).await.unwrap();
         let token = authenticator.first_key().await.unwrap().unwrap();
         assert!(authenticator.first_key().await.unwrap().is_none(), "there is one first key");
         let ask = async |token: &str| {

@@ -34,6 +34,7 @@ mod restore;
 mod search;
 mod serve;
 mod usage;
+mod user;
 mod verify;
 mod welcome;
 
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// Make, list or revoke API keys
     #[command(subcommand)]
     Key(key::Key),
+    /// Make, list or remove users who sign in with a password
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Read the audit log
     Audit(audit::Audit),
     /// List, show or cancel jobs
@@ -215,13 +219,18 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let config = config::load(global.config.as_deref(), variables())?;
     let Some(command) = command else { return welcome::run(&global, &config) };
     let fallback = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
-    telemetry::start_logging(&config.telemetry, fallback)?;
     arm_fault_point()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the asynchronous runtime can't be started")?;
+    // A command that is over in a moment has nothing to trace, and must not wait for a collector.
+    let sender = matches!(command, Command::Serve(_)).then(|| runtime.handle());
+    let traces = telemetry::start(&config.telemetry, fallback, sender)?;
     let outcome = runtime.block_on(dispatch(&global, config, command));
+    if let Some(traces) = traces {
+        traces.end();
+    }
     // A blocking task that hangs must not keep a finished command from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     outcome
@@ -261,6 +270,7 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
             Box::pin(document.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Key(key) => Box::pin(key.run(App::open(global, config, Role::Command).await?)).await,
+        Command::User(user) => Box::pin(user.run(App::open(global, config, Role::Command).await?)).await,
         Command::Audit(audit) => Box::pin(audit.run(App::open(global, config, Role::Command).await?)).await,
         Command::Job(job) => Box::pin(job.run(App::open(global, config, Role::Command).await?)).await,
         Command::Chunks(chunks) => Box::pin(chunks.run(config)).await,

@@ -187,6 +187,8 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     })?;
     config.server.check()?;
     config.limits.check()?;
+    config.auth.users.check()?;
+    config.telemetry.traces.check()?;
     if let Some(jwt) = &config.auth.jwt {
         jwt.check()?;
     }

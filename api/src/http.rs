@@ -1,6 +1,7 @@
 //! The HTTP door: every route, and the layers that each request passes through.
 
 mod access;
+mod account;
 mod answers;
 mod asker;
 mod audit;
@@ -28,6 +29,7 @@ mod measure;
 mod metrics;
 mod openai;
 mod openapi;
+mod pace;
 mod page;
 mod policy;
 mod recut;
@@ -63,14 +65,18 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::auth::password::Passwords;
+use crate::auth::sign_in::SignIns;
 use crate::duty::Duty;
 use crate::fetch::Fetcher;
+use crate::limits::Rates;
 use crate::problem::{Code, Problem};
 use authorise::ClassRates;
 use classes::Classes;
 use closing::Closing;
 use guard::Hosts;
 use limits::Gate;
+use pace::Pace;
 
 pub(crate) use bulk::BulkConfig;
 pub(crate) use feedback::FeedbackConfig;
@@ -85,9 +91,13 @@ pub(crate) struct Server {
     hosts: Hosts,
     gate: Gate,
     authenticator: Authenticator,
+    passwords: Passwords,
+    sign_ins: SignIns,
+    logins: Rates,
     fetcher: Fetcher,
     rates: ClassRates,
     classes: Classes,
+    pace: Pace,
     /// Operation ids by method and route, such as `POST /v1/search`.
     operations: HashMap<String, String>,
     closing: Closing,
@@ -131,6 +141,10 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(session::open, session::close))
+        .routes(routes!(account::login))
+        .routes(routes!(account::refresh))
+        .routes(routes!(account::register))
+        .routes(routes!(account::logout))
         .routes(routes!(usage::show))
         .routes(routes!(rerank::rerank))
         .routes(routes!(rerank::rerank_v2))
@@ -181,8 +195,12 @@ fn router(
         gate: Gate::new(app.config.server.max_concurrent_requests),
         rates: ClassRates::new(&app.config.limits),
         classes: Classes::new(&app.config.limits),
+        pace: pace(&app.config),
         operations: openapi::operations(&openapi),
         authenticator,
+        passwords: Passwords::new(),
+        sign_ins: SignIns::new(Arc::clone(&app.store.users), app.config.auth.users.clone()),
+        logins: Rates::new(app.config.auth.users.logins),
         fetcher: Fetcher::new(app.config.fetch.clone()),
         app,
         recorder,
@@ -213,6 +231,13 @@ fn router(
         .layer(from_fn(measure::measure))
         .with_state(Arc::clone(&server));
     (router, server)
+}
+
+/// At least a search per core.
+fn pace(config: &crate::config::Config) -> Pace {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let patience = Duration::from_millis(config.limits.search_wait_ms);
+    Pace::new(cores, config.server.max_concurrent_requests, patience)
 }
 
 async fn unknown(uri: Uri) -> Problem {

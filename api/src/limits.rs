@@ -30,6 +30,8 @@ pub(crate) struct LimitsConfig {
     pub(crate) max_concurrent_waits: usize,
     /// Requests of one tenant in progress at once.
     pub(crate) max_concurrent_per_tenant: usize,
+    /// Milliseconds that a search may wait for its turn; one that would wait longer is answered 503 at once.
+    pub(crate) search_wait_ms: u64,
     /// Connections at once; more wait to be accepted.
     pub(crate) max_connections: usize,
     /// Seconds a connection may take to send a request's head, or stay without one.
@@ -53,6 +55,7 @@ impl Default for LimitsConfig {
             max_concurrent_uploads: 64,
             max_concurrent_waits: 128,
             max_concurrent_per_tenant: 192,
+            search_wait_ms: 100,
             max_connections: 4_096,
             header_read_seconds: 30,
             max_headers: 100,
@@ -95,6 +98,7 @@ impl LimitsConfig {
             ("max_concurrent_uploads", self.max_concurrent_uploads),
             ("max_concurrent_waits", self.max_concurrent_waits),
             ("max_concurrent_per_tenant", self.max_concurrent_per_tenant),
+            ("search_wait_ms", usize::try_from(self.search_wait_ms).unwrap_or(usize::MAX)),
             ("max_connections", self.max_connections),
             ("header_read_seconds", usize::try_from(self.header_read_seconds).unwrap_or(usize::MAX)),
             ("max_headers", self.max_headers),

@@ -1,11 +1,18 @@
-//! Logs on stderr (JSON where no person looks) and the Prometheus recorder behind `/metrics`.
+//! Logs on stderr (JSON where no person looks), traces for a collector, and the Prometheus recorder behind `/metrics`.
+
+pub(crate) mod traces;
 
 use std::io::IsTerminal;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tokio::runtime::Handle;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use self::traces::{Traces, TracesConfig};
 
 /// What is logged and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,11 +23,13 @@ pub(crate) struct TelemetryConfig {
     pub(crate) filter: Option<String>,
     /// `auto` (JSON unless stderr is a terminal), `json` or `text`.
     pub(crate) format: LogFormat,
+    /// Spans of requests and jobs, for an OpenTelemetry collector; of `serve` alone.
+    pub(crate) traces: TracesConfig,
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { filter: None, format: LogFormat::Auto }
+        Self { filter: None, format: LogFormat::Auto, traces: TracesConfig::default() }
     }
 }
 
@@ -33,8 +42,13 @@ pub(crate) enum LogFormat {
     Text,
 }
 
-/// Starts logging; `fallback` is the filter where neither configuration nor `RUST_LOG` says one.
-pub(crate) fn start_logging(config: &TelemetryConfig, fallback: &str) -> anyhow::Result<()> {
+/// Starts logging; `fallback` is the filter where neither configuration nor `RUST_LOG` says one. With a runtime to send them
+/// from, and a collector to send them to, spans are sent until [`Traces::end`].
+pub(crate) fn start(
+    config: &TelemetryConfig,
+    fallback: &str,
+    runtime: Option<&Handle>,
+) -> anyhow::Result<Option<Traces>> {
     let filter = match (std::env::var("RUST_LOG"), &config.filter) {
         (Ok(filter), _) if !filter.is_empty() => filter,
         (_, Some(filter)) => filter.clone(),
@@ -48,13 +62,18 @@ pub(crate) fn start_logging(config: &TelemetryConfig, fallback: &str) -> anyhow:
         LogFormat::Text => false,
         LogFormat::Auto => !person,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        builder.json().flatten_event(true).with_ansi(false).init();
-    } else {
-        builder.with_ansi(person && std::env::var_os("NO_COLOR").is_none()).init();
-    }
-    Ok(())
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match json {
+        true => lines.json().flatten_event(true).with_ansi(false).boxed(),
+        false => lines.with_ansi(person && std::env::var_os("NO_COLOR").is_none()).boxed(),
+    };
+    let traces = match runtime {
+        Some(runtime) => Traces::new(&config.traces, runtime)?,
+        None => None,
+    };
+    let spans = traces.as_ref().map(Traces::layer);
+    tracing_subscriber::registry().with(spans).with(lines.with_filter(filter)).init();
+    Ok(traces)
 }
 
 /// Installs the recorder that `/metrics` renders. Stage and request times are histograms with fixed buckets.

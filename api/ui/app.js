@@ -1,12 +1,13 @@
 // The page: its frame, which view is shown, the choice of a collection, the look, and whether the server is ready.
 
-import { call, onLocked, signIn, signOut } from "./api.js";
+import { call, onLocked, signOut } from "./api.js";
 import * as question from "./ask.js";
 import * as collections from "./collections.js";
-import { ask, at, h } from "./dom.js";
+import { unlock } from "./door.js";
+import { at, h } from "./dom.js";
 import * as library from "./library.js";
 import * as search from "./search.js";
-import { choose, current, isSignedIn, onChoice, setTheme, theme } from "./session.js";
+import { account, choose, current, isSignedIn, onChoice, setTheme, theme } from "./session.js";
 import * as source from "./source.js";
 import { T } from "./text.js";
 import * as welcome from "./welcome.js";
@@ -28,8 +29,9 @@ function frame() {
     h("span", { id: "state", role: "status" }, T.checking),
     h("label", {}, T.theme.label, " ", h("select", { id: "theme", onchange: ({ target }) => setTheme(target.value) },
       ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme() }, T.theme[name])))),
-    h("button", { id: "leave", type: "button", class: "text", hidden: !isSignedIn(), onclick: leave }, T.signIn.out),
+    h("button", { id: "leave", type: "button", class: "text", hidden: true, onclick: leave }),
     h("a", { href: "/docs" }, T.interface), h("a", { href: "/metrics" }, T.metrics));
+  offerToLeave();
 }
 
 async function leave() {
@@ -37,26 +39,17 @@ async function leave() {
   location.reload();
 }
 
-// One question at a time, however many requests find the door locked.
-let asking = null;
-function unlock() {
-  asking ??= letIn().finally(() => {
-    asking = null;
-  });
-  return asking;
+/** Lets somebody in, and offers the way out. */
+async function letIn() {
+  const inside = await unlock();
+  if (inside) offerToLeave();
+  return inside;
 }
 
-/** Asks for a key until one is right or nobody wants to give one. */
-async function letIn() {
-  for (let wrong = false; ; wrong = true) {
-    const fields = [{ name: "key", label: T.signIn.key, type: "password" }];
-    const given = await ask({ title: T.signIn.title, body: wrong ? T.signIn.again : T.signIn.body, action: T.signIn.go, fields });
-    if (!given) return false;
-    if (await signIn(given.key.trim())) {
-      at("leave").hidden = false;
-      return true;
-    }
-  }
+function offerToLeave() {
+  const who = account()?.name;
+  at("leave").hidden = !isSignedIn();
+  at("leave").textContent = who ? T.signIn.outAs(who) : T.signIn.out;
 }
 
 let shownView = null;
@@ -118,7 +111,7 @@ async function state() {
 }
 
 setTheme(theme());
-onLocked(unlock);
+onLocked(letIn);
 frame();
 source.start();
 question.start(at("view-ask"));

@@ -46,6 +46,13 @@ export function setSignedIn(yes) {
   write(localStorage, "wellspring.signed-in", yes ? "yes" : null);
 }
 
+/** The user who signed in with a password, as `{ name, until }`: `until` is when its access token ends, in milliseconds since
+ * 1970. Null for whoever signed in with a key, or did not. Other tabs of this browser see the same. */
+export const account = () => kept.read("account");
+
+/** Remembers it. */
+export const setAccount = (who) => kept.write("account", who);
+
 /** Small things kept by name, as JSON; null where there is nothing, or nothing that can be read. */
 export const kept = {
   read(name) {

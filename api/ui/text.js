@@ -32,11 +32,17 @@ export const T = {
 
   signIn: {
     title: "Sign in",
-    body: "This server wants a key. It is sent once and kept as a cookie that scripts can't read.",
+    body: "This server wants to know who you are. What you give is sent once; a cookie that scripts can't read stays.",
     key: "Key",
+    name: "Name",
+    password: "Password",
+    byName: "Sign in with a name and a password",
+    byKey: "Sign in with a key",
     go: "Sign in",
     again: "That key was not accepted.",
+    wrong: "The name or the password is wrong.",
     out: "Sign out",
+    outAs: (name) => `Sign out ${name}`,
   },
 
   ask: {

@@ -17,6 +17,7 @@ pub mod worker;
 
 mod charset;
 mod clean;
+mod spans;
 
 pub use chunk::{Boundaries, ChunkConfig, ChunkMode, Chunker, FileName, Pooling};
 pub use config::{CollectionSettings, IngestConfig};

@@ -19,6 +19,7 @@ use crate::pipeline::chunkers::Chunkers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{Embedders, Extract};
 use crate::source::{Content, Submission};
+use crate::spans;
 
 pub(crate) mod beat;
 mod files;
@@ -147,6 +148,7 @@ impl Ingestor {
             title,
             metadata,
             acl,
+            trace: spans::here(),
         };
         let repeated = idempotency.is_some();
         for tries_left in (0..BYTES_GONE).rev() {

@@ -24,6 +24,7 @@ pub mod structured;
 pub mod text;
 pub mod tokens;
 pub mod tools;
+mod traced;
 
 pub use chat::{
     ChatEvent, ChatModel, ChatReply, ChatRequest, FinishReason, Message, Role, ToolChoice, Usage,

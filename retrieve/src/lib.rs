@@ -34,6 +34,7 @@ mod rerank;
 mod scale;
 mod similar;
 mod smooth;
+mod spans;
 mod stages;
 
 pub use boost::Boost;

@@ -1,9 +1,11 @@
 //! One search from request to passages: recall, fuse, join with the catalog, rerank, diversify, widen.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
 use wellspring_models::registry::Registry;
 use wellspring_store::clock::{Clock, SystemClock};
 use wellspring_store::{Catalog, ChunkId, CollectionScope, DocumentId, PageSpan, Store, Version};
@@ -23,6 +25,7 @@ use crate::query::{Query, SearchRequest};
 use crate::ranker::{self, LinearRanker, ReadyRanker};
 use crate::recall::{DENSE, KEYWORD, Legs, Recalled};
 use crate::refine::late::TokenMemory;
+use crate::spans;
 use crate::tuning::Tunings;
 
 /// Rounds of asking deeper: with four times the depth each, the last asks 64 times the first.
@@ -186,6 +189,19 @@ impl Retriever {
     }
 
     async fn run(&self, scope: &CollectionScope, query: &mut Query) -> Result<SearchResponse> {
+        let span = spans::search(query);
+        let found = self.stages(scope, query).instrument(span.clone()).await;
+        match &found {
+            Ok(found) => {
+                span.record("search.hits", found.hits.len());
+                span.record("search.degraded", found.degraded.len());
+            }
+            Err(error) => spans::failed(&span, error.kind()),
+        }
+        found
+    }
+
+    async fn stages(&self, scope: &CollectionScope, query: &mut Query) -> Result<SearchResponse> {
         let start = Instant::now();
         let mut timings = Timings::default();
         self.tune(scope, query).await;
@@ -223,7 +239,8 @@ impl Retriever {
         let catalog = self.store.catalog.as_ref();
         let budget = Duration::from_millis(self.config.deadline_ms);
         let legs = |query| Legs::new(&self.store, &self.models, scope, query, self.memory.as_deref(), budget);
-        let (mut wider, mut legs) = Wider::start(query, &self.registry, legs, timings).await;
+        let expanded = Wider::start(query, &self.registry, legs, timings).instrument(spans::expand());
+        let (mut wider, mut legs) = expanded.await;
         let want = query.pool();
         let deepest = query.max_depth.max(want);
         let mut depth = query.depth.max(want).min(deepest);
@@ -242,7 +259,10 @@ impl Retriever {
                 }
                 (Err(error), _) => return Err(error),
             };
-            let mut fused = wider.rank(&legs, &mut recalled, depth, timings).await;
+            let fusing = spans::fuse();
+            let mut fused = wider.rank(&legs, &mut recalled, depth, timings).instrument(fusing.clone()).await;
+            fusing.record("search.candidates", fused.len());
+            drop(fusing);
             let now = self.clock.now();
             let mut adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
             fused = wider.promote(fused, want);
@@ -251,15 +271,15 @@ impl Retriever {
             }
             pins.lift_fused(&mut fused);
             let stage = Instant::now();
-            let mut chosen = choose(catalog, scope, query, &fused, want).await?;
+            let mut chosen = joined(choose(catalog, scope, query, &fused, want), fused.len()).await?;
             timings.add("join", stage);
             if round == 1 && query.learns() && wider.learn(&legs, &chosen.passages, depth, timings).await {
-                fused = wider.rank(&legs, &mut recalled, depth, timings).await;
+                fused = wider.rank(&legs, &mut recalled, depth, timings).instrument(spans::fuse()).await;
                 adjusted = adjust(&self.store, scope, query, &legs, &mut fused, now, timings).await?;
                 fused = wider.promote(fused, want);
                 pins.lift_fused(&mut fused);
                 let stage = Instant::now();
-                chosen = choose(catalog, scope, query, &fused, want).await?;
+                chosen = joined(choose(catalog, scope, query, &fused, want), fused.len()).await?;
                 timings.add("join", stage);
             }
             // Chunks that feedback proposed stand among the first for a later stage; here the score decides.
@@ -286,6 +306,14 @@ impl Retriever {
         }
         Err(RetrieveError::new(ErrorKind::Internal, "the rounds of recall ended without a result"))
     }
+}
+
+/// The join in its span.
+async fn joined(join: impl Future<Output = Result<Chosen>>, candidates: usize) -> Result<Chosen> {
+    let span = spans::join(candidates);
+    let chosen = join.instrument(span.clone()).await?;
+    span.record("search.hits", chosen.passages.len());
+    Ok(chosen)
 }
 
 fn describe(report: &mut Explain, recalled: &Recalled, chosen: &Chosen, fused: usize) {

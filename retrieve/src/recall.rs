@@ -8,6 +8,7 @@ use std::time::Duration;
 use roaring::RoaringTreemap;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use tracing::Instrument;
 use wellspring_models::{Refusal, TextKind};
 use wellspring_store::keyword::{Correction, KeywordQuery};
 use wellspring_store::vector::VectorQuery;
@@ -21,6 +22,7 @@ use crate::fuse::{Fused, LegHit, LegList, Missing};
 use crate::memory::{KeywordAsk, LegAsk, LegMemory};
 use crate::models::CollectionModels;
 use crate::query::Query;
+use crate::spans;
 
 pub(crate) const DENSE: &str = "dense";
 pub(crate) const KEYWORD: &str = "keyword";
@@ -135,13 +137,13 @@ impl<'a> Legs<'a> {
                 if !wants_dense {
                     return None;
                 }
-                Some(this.timed(this.dense(depth, None)).await)
+                Some(spans::leg(spans::dense(depth), Box::pin(this.timed(this.dense(depth, None)))).await)
             },
             async {
                 if !wants_keyword {
                     return None;
                 }
-                Some(this.timed(this.keyword(depth, None)).await)
+                Some(spans::leg(spans::keyword(depth), Box::pin(this.timed(this.keyword(depth, None)))).await)
             },
         );
         let mut recalled = Recalled::default();
@@ -275,7 +277,8 @@ impl<'a> Legs<'a> {
 
     async fn embed(&self) -> Result<Vec<f32>> {
         let embedder = self.models.embedder(self.store, self.scope, &self.query.account).await?;
-        let embeddings = embedder.embed(TextKind::Query, &[&self.query.text]).await?;
+        let span = spans::embed(&embedder.info().name);
+        let embeddings = embedder.embed(TextKind::Query, &[&self.query.text]).instrument(span).await?;
         let Some(own) = embeddings.into_iter().next() else {
             return Err(RetrieveError::new(ErrorKind::Internal, "the embedder gave no vector for the query"));
         };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
 use wellspring_store::{ChunkKey, CollectionScope};
 
 use crate::context::contexts;
@@ -17,6 +18,7 @@ use crate::ranker;
 use crate::refine::{refine, sink};
 use crate::rerank::{keep_relevant, rerank};
 use crate::smooth::{self, smooth};
+use crate::spans;
 
 /// Hits that maximal marginal relevance picks from, per hit wanted.
 const MMR_POOL: usize = 4;
@@ -59,7 +61,8 @@ impl Retriever {
         let budget = Duration::from_millis(settings.budget_ms);
         let degraded = match self.registry.reranker_for(Some(&settings.model), &query.account, budget).await {
             Ok(Some(reranker)) => {
-                let failed = rerank(reranker.as_ref(), &query.text, head, budget).await;
+                let span = spans::rerank(reranker.name());
+                let failed = rerank(reranker.as_ref(), &query.text, head, budget).instrument(span).await;
                 threshold = settings.min_score.filter(|_| failed.is_none()).map(|least| (reranker, least));
                 failed
             }

@@ -221,6 +221,8 @@ pub struct NewDocument {
     pub metadata: Metadata,
     /// Principals that may see it; `None` for everybody of the tenant.
     pub acl: Option<Vec<String>>,
+    /// The place in a trace of the request that brought it, as W3C's Trace Context writes it, where one is recorded.
+    pub trace: Option<String>,
 }
 
 /// A document's visible version.

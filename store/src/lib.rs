@@ -26,6 +26,7 @@ pub mod replies;
 pub mod runs;
 pub mod scope;
 pub mod sync;
+pub mod users;
 pub mod vector;
 pub mod verify;
 pub mod webhooks;
@@ -40,6 +41,7 @@ pub use filter::Filter;
 pub use ledger::Ledger;
 pub use replies::Replies;
 pub use scope::{Access, CollectionScope, Collections, Scope, TenantId};
+pub use users::Users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,6 +106,8 @@ pub struct Store {
     pub catalog: Arc<dyn Catalog>,
     /// Keys and quotas.
     pub accounts: Arc<dyn Accounts>,
+    /// People who sign in.
+    pub users: Arc<dyn Users>,
     /// What was done.
     pub audit: Arc<dyn AuditLog>,
     /// What was asked and answered in turn.
@@ -181,7 +185,8 @@ impl Store {
         let indexes = Indexes::open_with(Arc::clone(&rows.catalog), Some(indexes), sync, remotes).await?;
         let folder = Arc::new(folder);
         let mut store = Self::new(rows, Arc::new(blobs), indexes, hold, Home::Folder(folder));
-        store.pulse = Some(Arc::new(Pulse::start(pulse, Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
+        store.pulse =
+            Some(Arc::new(Pulse::start(pulse, Arc::clone(&store.catalog), Arc::clone(&store.indexes))));
         Ok(store)
     }
 
@@ -216,10 +221,24 @@ impl Store {
     }
 
     fn new(rows: Rows, blobs: Arc<dyn Blobs>, indexes: Indexes, hold: Hold, home: Home) -> Self {
-        let Rows { catalog, accounts, audit, conversations, runs, ledger, replies } = rows;
+        let Rows { catalog, accounts, users, audit, conversations, runs, ledger, replies } = rows;
         let indexes = Arc::new(indexes);
         let pulse = None;
-        Self { catalog, accounts, audit, conversations, runs, blobs, indexes, ledger, replies, hold, home, pulse }
+        Self {
+            catalog,
+            accounts,
+            users,
+            audit,
+            conversations,
+            runs,
+            blobs,
+            indexes,
+            ledger,
+            replies,
+            hold,
+            home,
+            pulse,
+        }
     }
 
     /// An empty store that is gone when its last clone is dropped: catalog and indexes in memory, blobs in a temporary
@@ -297,6 +316,7 @@ impl Store {
 struct Rows {
     catalog: Arc<dyn Catalog>,
     accounts: Arc<dyn Accounts>,
+    users: Arc<dyn Users>,
     audit: Arc<dyn AuditLog>,
     conversations: Arc<dyn Conversations>,
     runs: Arc<dyn Runs>,
@@ -307,10 +327,11 @@ struct Rows {
 impl Rows {
     fn of<C>(catalog: Arc<C>) -> Self
     where
-        C: Catalog + Accounts + AuditLog + Conversations + Runs + Ledger + Replies,
+        C: Catalog + Accounts + Users + AuditLog + Conversations + Runs + Ledger + Replies,
     {
         Self {
             accounts: Arc::clone(&catalog) as _,
+            users: Arc::clone(&catalog) as _,
             audit: Arc::clone(&catalog) as _,
             conversations: Arc::clone(&catalog) as _,
             runs: Arc::clone(&catalog) as _,

@@ -42,9 +42,9 @@ pub(crate) use any::AnyIndex;
 pub use build::Progress;
 pub(crate) use build::differences;
 pub use collection::Mended;
-pub use follower::Follower;
 use collection::{Command, Opened};
 use engines::Engines;
+pub use follower::Follower;
 pub(crate) use remotes::Remotes;
 
 /// How indexes are kept.

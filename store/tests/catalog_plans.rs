@@ -17,8 +17,9 @@ mod contract;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use contract::catalog;
 use contract::fixture::Fixture;
+use contract::users::People;
+use contract::{catalog, users};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -99,6 +100,16 @@ async fn nothing_scans_a_table_that_grows() {
     }
     // Everything but `check`, which is meant to read all there is.
     catalog::rules!(run);
+    macro_rules! run_people {
+        ($($rule:ident),+ $(,)?) => {$(
+            number += 1;
+            let clock = TestClock::at(1_772_366_400_000_000);
+            let path = folder.path().join(format!("{number}.db"));
+            let opened = SqliteCatalog::open(&path, Arc::new(clock.clone())).await.unwrap();
+            users::$rule(&People { users: Arc::new(opened), clock }).await;
+        )+};
+    }
+    users::user_rules!(run_people);
 
     let mut connection =
         SqliteConnection::connect(&format!("sqlite://{}", folder.path().join("1.db").display()))

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use tracing::Instrument;
 use wellspring_retrieve::Passage;
 
 use super::Run;
@@ -10,7 +11,7 @@ use crate::ground::Claim;
 use crate::prompt;
 use crate::recheck::{Rechecked, recheck};
 use crate::reply::{Answer, Citation, Decision, NumberedPassage};
-use crate::structured;
+use crate::{spans, structured};
 
 /// What a refusal says in place of an answer.
 const REFUSAL: &str = "The documents do not answer this question.";
@@ -41,7 +42,9 @@ impl Run {
         let stage = Instant::now();
         let found = passages.len();
         let Rechecked { claims, passages, warnings } =
-            recheck(&self.answerer.retriever, &self.scope, claims, passages).await?;
+            recheck(&self.answerer.retriever, &self.scope, claims, passages)
+                .instrument(spans::recheck())
+                .await?;
         self.timings.add("recheck", stage);
         self.claims = claims;
         if !warnings.is_empty() || passages.len() < found {

@@ -6,6 +6,8 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use wellspring_models::Secret;
 
+use super::sign_in::UsersConfig;
+
 /// Least length of a shared secret in bytes: that of HS256's own output (RFC 7518, 3.2).
 const SHORTEST_SECRET: usize = 32;
 /// Least bits a secret has to hold, by the frequencies of its own bytes.
@@ -24,6 +26,8 @@ pub(crate) struct AuthConfig {
     pub(crate) open_metrics: bool,
     /// Whether `/ready` tells everybody what is wrong. Else whoever has no key hears only whether something is.
     pub(crate) open_readiness: bool,
+    /// Users who sign in with a name and a password.
+    pub(crate) users: UsersConfig,
     /// JSON Web Tokens that are believed beside keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jwt: Option<JwtConfig>,

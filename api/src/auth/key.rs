@@ -21,11 +21,16 @@ pub(crate) struct Minted {
 
 /// Makes a key.
 pub(crate) fn mint() -> anyhow::Result<Minted> {
+    mint_as(PREFIX, None)
+}
+
+/// Makes a credential of the same form that begins with another prefix, under an id that is there already if one is given.
+pub(crate) fn mint_as(prefix: &str, id: Option<&str>) -> anyhow::Result<Minted> {
     let mut bytes = [0; ID + SECRET];
     SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow!("the system gives no random bytes"))?;
-    let (id, secret) = bytes.split_at(ID);
-    let id = hex(id);
-    Ok(Minted { hash: *blake3::hash(secret).as_bytes(), token: format!("{PREFIX}_{id}_{}", hex(secret)), id })
+    let (made, secret) = bytes.split_at(ID);
+    let id = id.map_or_else(|| hex(made), str::to_owned);
+    Ok(Minted { hash: *blake3::hash(secret).as_bytes(), token: format!("{prefix}_{id}_{}", hex(secret)), id })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -44,16 +49,26 @@ impl Presented<'_> {
         // `blake3::Hash` compares in constant time.
         blake3::hash(&self.secret) == blake3::Hash::from_bytes(*hash)
     }
+
+    /// BLAKE3 of its secret.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.secret).as_bytes()
+    }
 }
 
 /// Reads a key; `None` for anything of another form.
 pub(crate) fn parse(token: &str) -> Option<Presented<'_>> {
+    parse_as(PREFIX, token)
+}
+
+/// Reads a credential of the same form that begins with another prefix.
+pub(crate) fn parse_as<'t>(expected: &str, token: &'t str) -> Option<Presented<'t>> {
     let mut parts = token.splitn(3, '_');
     let (prefix, id, secret) = (parts.next()?, parts.next()?, parts.next()?);
     let plain = |text: &str, bytes: usize| {
         text.len() == 2 * bytes && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
-    if prefix != PREFIX || !plain(id, ID) || !plain(secret, SECRET) {
+    if prefix != expected || !plain(id, ID) || !plain(secret, SECRET) {
         return None;
     }
     let mut bytes = [0; SECRET];

@@ -65,7 +65,7 @@ pub(crate) struct Create {
 
 /// A right, by its name.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Right {
+pub(super) enum Right {
     Read,
     Write,
     Admin,

@@ -1,7 +1,6 @@
 //! `wellspring serve`: the HTTP interface and the workers, until asked to stop.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -34,7 +33,7 @@ impl Serve {
     pub(crate) async fn run(self, app: App) -> anyhow::Result<Outcome> {
         let duty = self.duty(&app.config);
         let address = self.listen.unwrap_or_else(|| app.config.server.listen.clone());
-        let authenticator = Authenticator::new(&app.config.auth, Arc::clone(&app.store.accounts)).await?;
+        let authenticator = Authenticator::new(&app.config.auth, &app.store).await?;
         let listener = http::bind(&address, authenticator.is_on()).await?;
         let grpc = match &app.config.grpc.listen {
             Some(address) if duty.answers() => Some(http::bind(address, authenticator.is_on()).await?),

@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::trace::{TRACERESPONSE, Trace};
@@ -35,7 +35,12 @@ pub(super) async fn measure(mut request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
-    let trace = Trace::of(request.headers());
+    let mut trace = Trace::of(request.headers());
+    // Probes would fill a collector with nothing.
+    let recorded = match route.as_str() {
+        "/health" | "/ready" | "/metrics" => Span::none(),
+        route => trace.span(method, route),
+    };
     let span = tracing::info_span!(
         "http.request",
         method,
@@ -44,8 +49,13 @@ pub(super) async fn measure(mut request: Request, next: Next) -> Response {
         trace_id = trace.id(),
         parent_span = trace.parent()
     );
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = next.run(request).instrument(recorded.clone()).instrument(span.clone()).await;
     let status = response.status();
+    recorded.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        recorded.record("otel.status_code", "ERROR");
+    }
+    drop(recorded);
     let seconds = start.elapsed().as_secs_f64();
     span.in_scope(|| {
         let duration_ms = (seconds * 1e6).round() / 1e3;

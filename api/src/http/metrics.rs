@@ -30,6 +30,7 @@ pub(super) fn recorder() -> anyhow::Result<PrometheusHandle> {
     let handle = telemetry::start_metrics()?;
     describe();
     crate::budget::describe();
+    begin();
     *recorder = Some(handle.clone());
     Ok(handle)
 }
@@ -59,6 +60,14 @@ fn describe() {
         "Requests refused for their credential or for want of a right, by reason."
     );
     describe_counter!("wellspring_rate_limited_total", "Requests refused by a rate limit.");
+    describe_counter!(
+        "wellspring_logins_total",
+        "Attempts to sign in, by outcome: good, refused or put_off."
+    );
+    describe_gauge!(
+        "wellspring_searches_at_once",
+        "Searches that may run at once now; it follows how long they take."
+    );
     describe_counter!("wellspring_searches_total", "Searches answered, by mode.");
     describe_counter!(
         "wellspring_search_degraded_total",
@@ -66,6 +75,31 @@ fn describe() {
     );
     describe_histogram!("wellspring_search_stage_seconds", "Time of a search's stages.");
     describe_counter!("wellspring_answers_total", "Answers by how they ended: done, refused or error.");
+}
+
+/// Counters that can be known beforehand begin at 0: whoever draws them sees a line, and an alert its first step.
+fn begin() {
+    use metrics::counter;
+    for outcome in ["done", "refused", "error"] {
+        counter!("wellspring_answers_total", "outcome" => outcome).absolute(0);
+    }
+    for mode in ["hybrid", "dense", "keyword"] {
+        counter!("wellspring_searches_total", "mode" => mode).absolute(0);
+    }
+    for leg in ["dense", "keyword", "rerank"] {
+        counter!("wellspring_search_degraded_total", "leg" => leg).absolute(0);
+    }
+    for reason in ["missing", "unknown", "rights"] {
+        counter!("wellspring_auth_refused_total", "reason" => reason).absolute(0);
+    }
+    for outcome in ["good", "refused", "put_off"] {
+        counter!("wellspring_logins_total", "outcome" => outcome).absolute(0);
+    }
+    for outcome in ["hit", "miss"] {
+        counter!("wellspring_kept_replies_total", "outcome" => outcome).absolute(0);
+    }
+    counter!("wellspring_rate_limited_total").absolute(0);
+    counter!("wellspring_http_requests_shed_total").absolute(0);
 }
 
 /// Keeps memory bounded where nobody scrapes; runs until it is dropped.

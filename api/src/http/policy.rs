@@ -7,7 +7,7 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{OpenApi, RefOr, Response, ResponseBuilder};
 use wellspring_store::accounts::Right;
 
-use super::grpc;
+use super::{account, grpc};
 
 /// What a route asks of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ fn reads(method: &Method) -> bool {
 /// What a request needs; `route` is the template that matched, if one did.
 pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
     let Some(route) = route else { return Need::Right(Right::Read) };
-    if grpc::OPEN.contains(&route) {
+    if grpc::OPEN.contains(&route) || (account::OPEN.contains(&route) && *method == Method::POST) {
         return Need::Nothing;
     }
     if reads(method) && (OPEN.contains(&route) || OPEN_UNDER.iter().any(|start| route.starts_with(start))) {
@@ -77,7 +77,7 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
         grpc::SEARCH | grpc::ANSWER | grpc::WATCH => Need::Right(Right::Read),
         // Whatever the method: the service looks at the path alone.
         grpc::INGEST => Need::Right(Right::Write),
-        "/ready" => Need::Anything,
+        "/ready" | account::LOGOUT => Need::Anything,
         "/metrics" => Need::Right(Right::Operator),
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),
         "/v1/collections/{collection}" if *method == Method::DELETE => Need::Right(Right::Admin),

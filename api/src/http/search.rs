@@ -115,10 +115,12 @@ pub(super) async fn run(
     collection: &str,
     request: SearchRequest,
 ) -> Result<SearchResponse, Problem> {
+    let turn = server.pace.turn(sender.scope().tenant()).await?;
     let scope = find(server, sender.scope(), collection).await?;
     let mode = request.mode;
     let request = SearchRequest { account: Some(sender.account()), ..request };
     let response = server.app.retriever.search(&scope, request).await?;
+    turn.done();
     super::metrics::searched(mode, &response);
     Ok(response)
 }

@@ -137,6 +137,7 @@ async fn forget(server: Shared) {
     loop {
         ticks.tick().await;
         server.rates.forget_idle();
+        server.logins.forget_idle();
     }
 }
 

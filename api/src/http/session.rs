@@ -18,7 +18,7 @@ use crate::problem::{Code, Problem};
 /// Where sessions are opened and closed.
 pub(super) const ROUTE: &str = "/v1/session";
 /// How long a browser keeps the cookie, in seconds: a working day.
-const LIFE: u32 = 12 * 3_600;
+const LIFE: u64 = 12 * 3_600;
 
 /// What a session is opened with.
 #[derive(Deserialize, ToSchema)]
@@ -74,17 +74,28 @@ pub(super) async fn close(headers: HeaderMap) -> Response {
     answer(&headers, "", 0)
 }
 
-fn answer(headers: &HeaderMap, value: &str, life: u32) -> Response {
+/// A cookie for pages of ours alone, which no script reads; one that lives 0 seconds is taken back. `None` for a value that
+/// no header can hold.
+pub(super) fn cookie(
+    headers: &HeaderMap,
+    name: &str,
+    path: &str,
+    value: &str,
+    life: u64,
+) -> Option<HeaderValue> {
     // A page that came over TLS gets a cookie that goes over nothing else.
     let secure = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
     let secure = if secure { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={life}{secure}");
-    match HeaderValue::from_str(&cookie) {
-        Ok(mut cookie) => {
-            cookie.set_sensitive(true);
-            (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
-        }
+    let cookie = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict; Max-Age={life}{secure}");
+    let mut cookie = HeaderValue::from_str(&cookie).ok()?;
+    cookie.set_sensitive(true);
+    Some(cookie)
+}
+
+fn answer(headers: &HeaderMap, value: &str, life: u64) -> Response {
+    match cookie(headers, COOKIE, "/", value, life) {
+        Some(cookie) => (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response(),
         // What was let in as a credential is a header's value.
-        Err(_) => Problem::new(Code::Internal, "the server failed to write the cookie").into_response(),
+        None => Problem::new(Code::Internal, "the server failed to write the cookie").into_response(),
     }
 }

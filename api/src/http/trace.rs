@@ -1,8 +1,14 @@
-//! W3C trace context: takes part in the trace that a request belongs to, or begins one, and names it in the log.
+//! W3C trace context: takes part in the trace that a request belongs to, or begins one, names it in the log, and opens the span
+//! of the request where traces are sent to a collector.
 
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Where a client names its trace.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -35,6 +41,34 @@ impl Trace {
             Some((trace, parent, sampled)) => Self { trace, parent: Some(parent), span, sampled },
             None => Self { trace: fastrand::u128(1..), parent: None, span, sampled: false },
         }
+    }
+
+    /// The span of the request in the trace. What the trace says of itself is then that of the span, where it is recorded.
+    pub(super) fn span(&mut self, method: &str, route: &str) -> Span {
+        let span = tracing::debug_span!(
+            target: "wellspring::trace",
+            "request",
+            otel.name = format!("{method} {route}"),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            http.request.method = method,
+            http.route = route,
+            http.response.status_code = Empty,
+        );
+        if let Some(parent) = self.parent {
+            let flags = TraceFlags::new(u8::from(self.sampled));
+            let parent = SpanContext::new(self.trace.into(), parent.into(), flags, true, TraceState::NONE);
+            // A span that nobody records has no parent to set.
+            let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+        }
+        let context = span.context();
+        let made = context.span().span_context().clone();
+        if made.is_valid() {
+            self.trace = u128::from_be_bytes(made.trace_id().to_bytes());
+            self.span = u64::from_be_bytes(made.span_id().to_bytes());
+            self.sampled = made.is_sampled();
+        }
+        span
     }
 
     /// The trace's id as logs and collectors write it.

@@ -221,10 +221,10 @@ test("judging by clicking gives a test set that the command line takes", { skip 
 test("signing in, a key shown once, and its end", { skip }, async () => {
   const page = await visit(browser, locked.url, { hash: "#/admin", until: "dialog" });
   await page.fill("#field-key", "ws_0000000000000000_wrong");
-  await page.locator("dialog").getByRole("button", { name: "Sign in" }).click();
+  await page.locator("dialog").getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByText("That key was not accepted.").waitFor();
   await page.fill("#field-key", locked.key);
-  await page.locator("dialog").getByRole("button", { name: "Sign in" }).click();
+  await page.locator("dialog").getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("button", { name: "Make a key" }).waitFor();
   await page.getByRole("button", { name: "Make a key" }).click();
   await page.fill("#field-name", "the intranet");
@@ -248,7 +248,7 @@ test("signing in, a key shown once, and its end", { skip }, async () => {
   const reader = (await made.json()).token;
   const other = await visit(browser, locked.url, { hash: "#/ask", until: "dialog" });
   await other.fill("#field-key", reader);
-  await other.locator("dialog").getByRole("button", { name: "Sign in" }).click();
+  await other.locator("dialog").getByRole("button", { name: "Sign in", exact: true }).click();
   await other.click("#to-admin");
   await other.getByText("Your key has no right to see this.").first().waitFor();
   await other.click("#leave");

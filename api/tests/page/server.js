@@ -1,6 +1,6 @@
 // Starts the real binary over a folder of its own, and says where the documents for the tests are.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,9 +27,21 @@ export async function below(folder) {
   return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name))).sort();
 }
 
-/** A running server: `{ url, key, stop() }`; with `auth.mode` at `keys`, `key` is the first one, which it prints once. */
-export async function start(settings = {}) {
+/** A user who signs in with a password; it may administer its tenant. */
+export const ADA = { name: "ada@example.org", password: "correct horse battery" };
+
+async function makeUser(data, { name, password }) {
+  await new Promise((done, failed) => {
+    const command = execFile(BINARY, ["--data", data, "user", "add", name, "--rights", "admin"], (error) => (error ? failed(error) : done()));
+    command.stdin.end(`${password}\n`);
+  });
+}
+
+/** A running server: `{ url, key, stop() }`; with `auth.mode` at `keys`, `key` is the first one, which it prints once. `user` is
+ * made before it starts. */
+export async function start(settings = {}, { user } = {}) {
   const data = await mkdtemp(join(tmpdir(), "wellspring-page-"));
+  if (user) await makeUser(data, user);
   const server = spawn(BINARY, ["--data", data, "serve", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, DATABASE_URL: "", RUST_LOG: "warn", ...settings } });
   const ended = new Promise((end) => server.once("exit", end));
   const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();

@@ -165,7 +165,8 @@ async fn a_fleet_loses_nothing_when_workers_die_and_the_database_restarts() {
     // Every upload that was acknowledged had one job (those of deleted documents may be purged), and all of them ended well.
     let uploads: u32 =
         wanted.iter().filter(|wanted| wanted.revision.is_some()).map(|wanted| wanted.uploads).sum();
-    let jobs = "SELECT count(*) FROM jobs j JOIN documents d ON d.key = j.document_key WHERE d.deleted_at IS NULL";
+    let jobs =
+        "SELECT count(*) FROM jobs j JOIN documents d ON d.key = j.document_key WHERE d.deleted_at IS NULL";
     assert_eq!(ground.count(jobs).await, i64::from(uploads));
     let not_well = "SELECT count(*) FROM jobs WHERE state NOT IN ('indexed', 'cancelled')";
     assert_eq!(ground.count(not_well).await, 0);
@@ -192,7 +193,9 @@ async fn a_worker_has_no_door_and_gives_its_jobs_back() {
     let server = recipe.start().await;
     let worker = ground.worker(0).start().await;
     let client = load::client();
-    for (path, status) in [("/health", 200), ("/ready", 200), ("/metrics", 200), ("/v1/collections", 404), ("/", 404)] {
+    for (path, status) in
+        [("/health", 200), ("/ready", 200), ("/metrics", 200), ("/v1/collections", 404), ("/", 404)]
+    {
         assert_eq!(worker.get(&client, path).await.0, status, "{path}");
     }
     let search = client.post(format!("{}/v1/search", worker.base)).body("{}").send().await.unwrap();

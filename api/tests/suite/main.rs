@@ -15,6 +15,7 @@ mod chat;
 mod clients;
 mod commands;
 mod crash;
+mod dashboard;
 mod eval;
 mod examples;
 mod feedback;
@@ -28,9 +29,12 @@ mod http_recut;
 mod http_search;
 mod http_talk;
 mod judge;
+#[path = "../../examples/overload/load.rs"]
+mod load;
 mod mcp;
 mod mcp_tools;
 mod openai;
+mod overload;
 mod page;
 #[path = "../../../store/tests/suite/postgres/server.rs"]
 #[allow(dead_code, reason = "the tests of the store use the rest")]
@@ -38,6 +42,7 @@ mod postgres;
 #[path = "../../../models/tests/provider/mod.rs"]
 mod provider;
 mod support;
+mod traces;
 mod walls;
 mod webhooks;
 mod words;

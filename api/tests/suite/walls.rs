@@ -7,4 +7,5 @@ mod keys;
 mod limits;
 mod secrets;
 mod tokens;
+mod users;
 pub(crate) mod visitor;

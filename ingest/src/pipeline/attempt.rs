@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use tracing::Instrument;
 use wellspring_models::{Account, Embedder, ModelError, Refusal, Statement};
 use wellspring_store::jobs::{JobState, Lease, Stage};
 use wellspring_store::{Collection, ErrorKind as StoreKind, Store, StoreError, fault};
@@ -19,6 +20,7 @@ use crate::dedup;
 use crate::error::{ErrorKind, IngestError};
 use crate::extract::{Extracted, Failure, Reason};
 use crate::report::{JobReport, Timings};
+use crate::spans;
 use crate::worker::beat::Beat;
 
 /// Attempts at a document that makes the extractor crash: once may be chance, twice is the document.
@@ -131,7 +133,10 @@ impl Attempt<'_> {
         let mut times = Timings::default();
 
         let clock = Instant::now();
-        let extracted = self.extract().await?;
+        let span = spans::stage(spans::Stage::Extract);
+        let extracted = self.extract().instrument(span.clone()).await?;
+        span.record("document.format", extracted.format.name());
+        drop(span);
         times.extract_ms = elapsed(clock);
         fault::point("ingest.extract.after");
 
@@ -141,12 +146,19 @@ impl Attempt<'_> {
             .chunkers
             .get(&settings.chunk, &embedder)
             .map_err(|e| Halt::ended(JobState::Failed, "invalid_settings", e.to_string()))?;
-        let cut = self.cut(chunker, &embedder, extracted).await?;
+        let span = spans::stage(spans::Stage::Chunk);
+        let cut = self.cut(chunker, &embedder, extracted).instrument(span.clone()).await?;
+        span.record("document.chunks", cut.chunks.len());
+        drop(span);
         times.chunk_ms = elapsed(clock);
         fault::point("ingest.chunk.after");
 
         let clock = Instant::now();
-        let found = self.embed(&embedder, &cut, &account).await?;
+        let span = spans::stage(spans::Stage::Embed);
+        span.record("gen_ai.request.model", embedder.info().name.as_str());
+        let found = self.embed(&embedder, &cut, &account).instrument(span.clone()).await?;
+        span.record("document.embedded", found.embedded);
+        drop(span);
         times.embed_ms = elapsed(clock);
         fault::point("ingest.embed.after");
 
@@ -154,15 +166,19 @@ impl Attempt<'_> {
         let clock = Instant::now();
         self.beat.stage(Stage::Store).await?;
         let (lease, chunker) = (self.lease.clone(), settings.chunk.fingerprint());
-        let processed = blocking(move || cut.processed(&found, &lease, pipeline, &chunker)).await?;
-        let seq = self.store.catalog.store_version(self.lease, processed).await.map_err(writing)?;
+        let commit = async {
+            let processed = blocking(move || cut.processed(&found, &lease, pipeline, &chunker)).await?;
+            self.store.catalog.store_version(self.lease, processed).await.map_err(writing)
+        };
+        let seq = commit.instrument(spans::stage(spans::Stage::Commit)).await?;
         times.store_ms = elapsed(clock);
         fault::point("ingest.store.after");
 
         let clock = Instant::now();
         self.beat.stage(Stage::Index).await?;
         // The change is in the log by now, and every index will get it: never the document's fault.
-        self.store.indexes.catch_up(scope, seq).await.map_err(|e| match e.kind() {
+        let index = self.store.indexes.catch_up(scope, seq).instrument(spans::stage(spans::Stage::Index));
+        index.await.map_err(|e| match e.kind() {
             StoreKind::NotFound => Halt::Lost,
             _ => Halt::not_the_document("index_unavailable", e),
         })?;

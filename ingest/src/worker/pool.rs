@@ -9,6 +9,7 @@ use futures::FutureExt;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 use wellspring_store::fault;
 use wellspring_store::jobs::{Ending, JobId, JobState, Lease, Retry};
 
@@ -18,6 +19,7 @@ use super::maintenance;
 use crate::error::{ErrorKind, IngestError};
 use crate::pipeline::attempt::{Attempt, Done, Halt, writing};
 use crate::report::JobReport;
+use crate::spans;
 
 /// Time that workers get to hand back their jobs once the deadline of a shutdown has passed.
 const HAND_BACK: Duration = Duration::from_secs(5);
@@ -92,7 +94,8 @@ impl Worker {
                 Ok(Some(lease)) => {
                     // One announcement wakes one worker; where there was one job there may be more.
                     self.inner.wake.notify_one();
-                    self.job(&lease).await;
+                    let span = spans::job(&lease);
+                    self.job(&lease).instrument(span).await;
                 }
                 Ok(None) => self.idle().await,
                 Err(error) => {
@@ -125,8 +128,15 @@ impl Worker {
             Ok(Done::Ready(report)) => self.publish(lease, &report).await,
             Err(halt) => Err(halt),
         };
-        if let Err(halt) = outcome {
-            self.settle(lease, halt).await;
+        let span = Span::current();
+        match outcome {
+            Ok(()) => {
+                span.record("job.outcome", "indexed");
+            }
+            Err(halt) => {
+                spans::halted(&span, &halt);
+                self.settle(lease, halt).await;
+            }
         }
         self.inner.changed(lease.job);
     }
@@ -167,7 +177,9 @@ impl Worker {
                 IngestError::new(ErrorKind::Internal, "the report can't be written").with_source(e),
             )
         })?;
-        let state = self.inner.store.catalog.publish(lease, report).await.map_err(writing)?;
+        let publish = self.inner.store.catalog.publish(lease, report);
+        let publish = publish.instrument(spans::stage(spans::Stage::Publish));
+        let state = publish.await.map_err(writing)?;
         fault::point("ingest.publish.after");
         if state == JobState::Indexed {
             self.inner.published();

@@ -12,6 +12,7 @@ use crate::error::{ErrorKind, ModelError, Result};
 use crate::openai::OpenAiChat;
 use crate::remote::{BreakerConfig, GateConfig};
 use crate::secret::Secret;
+use crate::traced::TracedChat;
 
 /// Which API an endpoint speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,16 +275,22 @@ pub(super) fn make(endpoint: &ChatEndpoint, providers: &Providers) -> Result<Mad
         return Err(ModelError::new(ErrorKind::Invalid, message));
     }
     let endpoint = providers.complete(endpoint.clone());
+    let model = endpoint.model.clone();
     Ok(match endpoint.api {
         Api::Openai => {
             let chat = OpenAiChat::new(endpoint)?;
-            Made { routed: Arc::new(chat.without_retries()), alone: Arc::new(chat) }
+            traced(chat.without_retries(), chat, "openai", &model)
         }
         Api::Anthropic => {
             let chat = AnthropicChat::new(endpoint)?;
-            Made { routed: Arc::new(chat.without_retries()), alone: Arc::new(chat) }
+            traced(chat.without_retries(), chat, "anthropic", &model)
         }
     })
+}
+
+fn traced<M: ChatModel>(routed: M, alone: M, provider: &'static str, model: &str) -> Made {
+    let traced = |chat| Arc::new(TracedChat::new(chat, provider, model)) as Arc<dyn ChatModel>;
+    Made { alone: traced(alone), routed: traced(routed) }
 }
 
 #[cfg(test)]

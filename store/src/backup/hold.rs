@@ -34,7 +34,10 @@ impl Hold {
     }
 
     /// Runs `delete` unless a backup is under way; gives what it gives, `false` if it did not run.
-    pub(crate) async fn unless_held(&self, delete: impl Future<Output = Result<bool>> + Send) -> Result<bool> {
+    pub(crate) async fn unless_held(
+        &self,
+        delete: impl Future<Output = Result<bool>> + Send,
+    ) -> Result<bool> {
         match self {
             Self::None => delete.await,
             Self::File(path) => {

@@ -12,4 +12,5 @@ pub(super) mod name;
 pub(super) mod processed;
 pub(super) mod query;
 pub(super) mod talk;
+pub(super) mod user;
 pub(crate) mod values;

@@ -39,6 +39,7 @@ mod scoped;
 mod store;
 mod text;
 mod tuning;
+mod users;
 mod versions;
 mod webhooks;
 mod writer;

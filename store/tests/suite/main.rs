@@ -29,5 +29,6 @@ mod keyword;
 mod postgres;
 mod qdrant;
 mod sync;
+mod users_sqlite;
 mod verify;
 mod world;

@@ -42,6 +42,7 @@ const OWN: &[File] = own![
     "collections.js",
     "document.js",
     "dom.js",
+    "door.js",
     "explain.js",
     "exposition.js",
     "icon.svg",

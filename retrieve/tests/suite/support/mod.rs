@@ -132,6 +132,7 @@ impl World {
             title: text.title.map(str::to_owned),
             metadata: metadata.clone(),
             acl: text.acl.map(|acl| acl.iter().map(|p| (*p).to_owned()).collect()),
+            trace: None,
         };
         catalog.accept(scope, document, None).await.unwrap();
         let lease = catalog.lease("test", Duration::from_secs(3_600)).await.unwrap().unwrap();

@@ -120,7 +120,8 @@ async fn new_job(
     let id = new_job_id(now);
     sqlx::query(
         "INSERT INTO jobs (id, collection_key, document_key, version, document_id, source, acl, state, stage, \
-            max_attempts, due_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', 'waiting', $8, $9, $9, $9)",
+            max_attempts, due_at, created_at, updated_at, trace) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', 'waiting', $8, $9, $9, $9, $10)",
     )
     .bind(id.to_string())
     .bind(scope.key().0)
@@ -131,6 +132,7 @@ async fn new_job(
     .bind(document.acl.as_deref().map(json).transpose()?)
     .bind(i64::from(MAX_ATTEMPTS))
     .bind(now)
+    .bind(&document.trace)
     .execute(connection)
     .await
     .during("accept the document")?;

@@ -225,8 +225,12 @@ impl Database {
         // Where there is not one connection it is not that others have them.
         let away_now = again == Again::Disconnected || self.pool.size() == 0;
         if (away && away_now) || !tries.another(again, error).await {
-            if away_now && error.kind() == ErrorKind::Unavailable && !self.away.swap(true, Ordering::Relaxed) {
-                tracing::warn!(error = error.chain(), "PostgreSQL is away; everything that needs it is refused");
+            if away_now && error.kind() == ErrorKind::Unavailable && !self.away.swap(true, Ordering::Relaxed)
+            {
+                tracing::warn!(
+                    error = error.chain(),
+                    "PostgreSQL is away; everything that needs it is refused"
+                );
             }
             return false;
         }

@@ -31,7 +31,7 @@ macro_rules! due {
             "SELECT j.key, j.id, j.document_key, j.version, j.document_id, j.attempts, j.max_attempts, j.fence, \
                 j.cancel_requested, j.reason, j.message, j.collection_key, c.tenant, c.name, v.key AS version_key, \
                 v.blob, v.bytes, v.source, v.declared_type, v.declared_title, v.declared_metadata, \
-                array_to_json(v.acl)::text AS acl \
+                array_to_json(v.acl)::text AS acl, j.trace \
              FROM jobs j JOIN collections c ON c.key = j.collection_key \
              JOIN documents d ON d.key = j.document_key \
              JOIN versions v ON v.document_key = j.document_key AND v.version = j.version \

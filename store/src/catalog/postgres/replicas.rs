@@ -201,7 +201,12 @@ async fn progress(connection: &mut PgConnection, scope: &CollectionScope) -> Res
 }
 
 /// A version comes into view, under the lock on its collection's row.
-pub(super) async fn shown(connection: &mut PgConnection, collection: i64, document: i64, version: i64) -> Result<()> {
+pub(super) async fn shown(
+    connection: &mut PgConnection,
+    collection: i64,
+    document: i64,
+    version: i64,
+) -> Result<()> {
     sqlx::query(
         "UPDATE collections SET visible_seq = greatest(visible_seq, \
             (SELECT max(seq) FROM changes WHERE document_key = $2 AND version = $3 AND kind = 'stored')) WHERE key = $1",

@@ -146,6 +146,7 @@ pub(crate) struct Due {
     pub(crate) declared_title: Option<String>,
     pub(crate) declared_metadata: String,
     pub(crate) acl: Option<String>,
+    pub(crate) trace: Option<String>,
 }
 
 impl Due {
@@ -172,6 +173,7 @@ impl Due {
                 title: self.declared_title,
                 metadata: parsed(&self.declared_metadata)?,
                 acl: self.acl.as_deref().map(parsed).transpose()?,
+                trace: self.trace,
             },
         })
     }

@@ -39,7 +39,7 @@ macro_rules! due {
         concat!(
             "SELECT j.key, j.id, j.document_key, j.version, j.document_id, j.attempts, j.max_attempts, j.fence, \
                 j.cancel_requested, j.reason, j.message, j.collection_key, c.tenant, c.name, v.key AS version_key, \
-                v.blob, v.bytes, v.source, v.declared_type, v.declared_title, v.declared_metadata, v.acl \
+                v.blob, v.bytes, v.source, v.declared_type, v.declared_title, v.declared_metadata, v.acl, j.trace \
              FROM jobs j CROSS JOIN collections c ON c.key = j.collection_key \
              CROSS JOIN versions v ON v.document_key = j.document_key AND v.version = j.version \
              WHERE j.state IN ('queued', 'running') AND j.due_at <= ?1 AND NOT EXISTS ( \

@@ -56,6 +56,7 @@ pub(crate) fn document(name: &str, text: &str) -> NewDocument {
         title: None,
         metadata: Metadata::new(),
         acl: None,
+        trace: None,
     }
 }
 

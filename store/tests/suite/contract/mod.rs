@@ -8,4 +8,5 @@ pub(crate) mod keyword;
 pub(crate) mod ledger;
 pub(crate) mod replies;
 pub(crate) mod talk;
+pub(crate) mod users;
 pub(crate) mod vector;

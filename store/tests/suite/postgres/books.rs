@@ -1,4 +1,4 @@
-//! The contracts of keys, audit log, ledger, kept replies, conversations and runs on PostgreSQL, and what holds when several
+//! The contracts of keys, users, audit log, ledger, kept replies, conversations and runs on PostgreSQL, and what holds when several
 //! processes keep one set of books.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use wellspring_store::{Ledger, TenantId};
 
 use super::{NOON, Opened, Release, open};
 use crate::contract::fixture::{Fixture, document, tenant};
-use crate::contract::{accounts, ledger, replies, talk};
+use crate::contract::{accounts, ledger, replies, talk, users};
 
 /// One test per rule; afterwards the catalog must be sound.
 macro_rules! tests {
@@ -33,6 +33,10 @@ macro_rules! tests {
 
 macro_rules! account_tests {
     ($($rule:ident),+ $(,)?) => { tests!(accounts, |opened| &books(&opened); $($rule),+); };
+}
+
+macro_rules! user_tests {
+    ($($rule:ident),+ $(,)?) => { tests!(users, |opened| &people(&opened); $($rule),+); };
 }
 
 macro_rules! ledger_tests {
@@ -60,6 +64,10 @@ fn books(opened: &Opened) -> accounts::Books {
     accounts::Books { accounts, audit, catalog: again(opened) }
 }
 
+fn people(opened: &Opened) -> users::People {
+    users::People { users: Arc::clone(&opened.catalog) as _, clock: opened.fixture.clock.clone() }
+}
+
 fn money(opened: &Opened) -> ledger::Books {
     ledger::Books { ledger: Arc::clone(&opened.catalog) as _, clock: opened.fixture.clock.clone() }
 }
@@ -72,6 +80,7 @@ mod pg16 {
     use super::*;
     const RELEASE: Release = Release::Pg16;
     accounts::account_rules!(account_tests);
+    users::user_rules!(user_tests);
     ledger::rules!(ledger_tests);
     replies::rules!(reply_tests);
     talk::rules!(talk_tests);
@@ -81,6 +90,7 @@ mod pg18 {
     use super::*;
     const RELEASE: Release = Release::Pg18;
     accounts::account_rules!(account_tests);
+    users::user_rules!(user_tests);
     ledger::rules!(ledger_tests);
     replies::rules!(reply_tests);
     talk::rules!(talk_tests);

@@ -15,8 +15,8 @@ use wellspring_store::{
     CollectionScope, ContentHash, DocumentId, ErrorKind, Metadata, NewDocument, Store, StoreConfig,
 };
 
-use super::server::{OWNER, Release, Server, server};
 use super::NOON;
+use super::server::{OWNER, Release, Server, server};
 use crate::world::{add, administrator, answers, close, collection, delete, fill, name, stored};
 
 const SOON: Duration = Duration::from_secs(30);

@@ -44,6 +44,8 @@ const TABLES: &[&str] = &[
     "event_numbers",
     "webhook_cursors",
     "deliveries",
+    "users",
+    "sign_ins",
 ];
 
 /// A connection as a login that is a member of the application's role and nothing else, under that role.

@@ -118,6 +118,7 @@ pub(crate) async fn accepted(
         title: None,
         metadata: Metadata::new(),
         acl: None,
+        trace: None,
     };
     store.catalog.accept(scope, document, None).await.unwrap().job
 }

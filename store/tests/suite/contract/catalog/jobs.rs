@@ -25,6 +25,7 @@ pub(crate) async fn jobs_are_leased_once_and_in_order(f: &Fixture) {
         media_type: Some("text/markdown".to_owned()),
         title: Some("T".to_owned()),
         metadata: metadata.clone(),
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         ..restricted("a", "a", &["user:ada"])
     };
     let first = f.accept(&docs, new).await;

@@ -1,0 +1,27 @@
+-- People who sign in with a name and a password. The password itself is nowhere: only its Argon2id hash with salt and costs.
+CREATE TABLE users (
+    name        TEXT PRIMARY KEY, -- in lower case
+    tenant      TEXT NOT NULL,
+    password    TEXT NOT NULL, -- PHC string
+    rights      TEXT NOT NULL, -- a JSON array
+    groups      TEXT NOT NULL, -- a JSON array
+    created_at  INTEGER NOT NULL,
+    disabled_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_by_tenant ON users (tenant, name);
+
+-- Who is signed in: one row per sign-in, whose two tokens are replaced together each time it is gone on with.
+CREATE TABLE sign_ins (
+    id              TEXT PRIMARY KEY,
+    user_name       TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    access_hash     BLOB NOT NULL CHECK (length(access_hash) = 32), -- BLAKE3 of the secret
+    access_expires  INTEGER NOT NULL,
+    refresh_hash    BLOB NOT NULL CHECK (length(refresh_hash) = 32),
+    refresh_expires INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sign_ins_by_user ON sign_ins (user_name, created_at, id);
+CREATE INDEX sign_ins_by_expiry ON sign_ins (refresh_expires);
+
+-- The place in a trace of the request that brought the document, as W3C's Trace Context writes it; null where none was recorded.
+ALTER TABLE jobs ADD COLUMN trace TEXT;
