@@ -241,6 +241,14 @@ pub(crate) static TABLES: &[Table] = &[
         tenant: "t.tenant",
     },
     Table {
+        name: "users",
+        columns: columns![
+            name Text, tenant Text, password Text, rights Text, groups Text, created_at Integer, disabled_at Integer,
+        ],
+        from: "users t ORDER BY t.name",
+        tenant: "t.tenant",
+    },
+    Table {
         name: "audit",
         columns: columns![
             key Integer, at Integer, tenant Text, actor Text, action Text, collection Text, object Text, outcome Integer,
@@ -321,6 +329,10 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ("blobs", "original bytes have files of their own"),
     ("blob_parts", "the same"),
     ("event_numbers", "a counter of the manifest"),
+    ("sign_ins", "who was signed in signs in again"),
+    ("catalog_identity", "a copy is another catalog"),
+    ("replicas", "processes of the old catalog"),
+    ("vector_writers", "the same"),
     ("restores", "it tells where this catalog came from"),
 ];
 
@@ -328,6 +340,9 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
 #[cfg(test)]
 pub(crate) const COLUMNS_LEFT_OUT: &[&str] = &[
     "collections.deleted_at",
+    "collections.visible_seq",
+    "collections.purged_seq",
+    "jobs.trace",
     "documents.deleted_at",
     "versions.removed_seq",
     "chunks.replaced",

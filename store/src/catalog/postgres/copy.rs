@@ -432,8 +432,7 @@ impl Target for PostgresTarget {
         .await
         .during("queue jobs again")?;
         sqlx::raw_sql(
-            "INSERT INTO index_states (tenant, collection_key, kind, generation, seq) \
-                SELECT c.tenant, c.key, k.kind, 1, 0 FROM collections c, (VALUES ('vector'), ('keyword')) k (kind); \
+            "UPDATE collections SET visible_seq = last_seq, purged_seq = last_seq; \
              ALTER TABLE versions ENABLE TRIGGER versions_held",
         )
         .execute(&mut *connection)

@@ -2,6 +2,7 @@
 INSERT INTO api_keys VALUES
     ('k1', zeroblob(32), 'default', 'Schlüssel "1"', '["read"]', '["docs"]', NULL, '["user:ada","group:ü"]', 'k0', 1, 9007199254740993, NULL),
     ('k2', randomblob(32), 'other', '', '["admin"]', NULL, '[]', NULL, NULL, 2, NULL, 3);
+INSERT INTO users VALUES ('ada@example.org', 'default', '$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$aGFzaA', '["read"]', '["ü"]', 1, NULL);
 INSERT INTO audit (at, tenant, actor, action, collection, object, outcome, request) VALUES
     (1, 'default', 'key:k1', 'addDocument', 'docs', 'doc-1', 202, NULL),
     (2, 'default', 'local', 'deleteDocument', 'docs', char(39) || char(10) || '\', 204, 'r1');
