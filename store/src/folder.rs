@@ -224,7 +224,8 @@ mod tests {
     #[test]
     fn a_folder_keeps_the_name_of_its_replica_and_no_other_has_it() {
         let root = tempfile::tempdir().unwrap();
-        let name = |folder: &str| DataFolder::open(root.path().join(folder), "test").unwrap().replica().unwrap();
+        let name =
+            |folder: &str| DataFolder::open(root.path().join(folder), "test").unwrap().replica().unwrap();
         assert_eq!(name("one"), name("one"));
         assert_ne!(name("one"), name("two"));
         fs_err::write(root.path().join("two").join("replica"), "").unwrap();

@@ -20,10 +20,14 @@ impl Pulse {
                 match catalog.beat().await {
                     Ok(true) => {}
                     Ok(false) => {
-                        tracing::warn!("this process was given up by the others; its indexes are compared with the catalog");
+                        tracing::warn!(
+                            "this process was given up by the others; its indexes are compared with the catalog"
+                        );
                         reopen(&indexes).await;
                     }
-                    Err(error) => tracing::warn!(%error, "the others could not be told that this process is there"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the others could not be told that this process is there")
+                    }
                 }
             }
         });

@@ -38,9 +38,9 @@ pub(crate) use any::AnyIndex;
 pub use build::Progress;
 pub(crate) use build::differences;
 pub use collection::Mended;
-pub use follower::Follower;
 use collection::{Command, Opened};
 use engines::Engines;
+pub use follower::Follower;
 
 /// How indexes are kept.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use process::{Process, Recipe};
 use reqwest::Client;
+use serde_json::json;
 use sqlx::Connection;
 
 use crate::postgres::{OWNER, Release, Server as Postgres, alone};
@@ -165,7 +166,8 @@ async fn a_fleet_loses_nothing_when_workers_die_and_the_database_restarts() {
     // Every upload that was acknowledged had one job (those of deleted documents may be purged), and all of them ended well.
     let uploads: u32 =
         wanted.iter().filter(|wanted| wanted.revision.is_some()).map(|wanted| wanted.uploads).sum();
-    let jobs = "SELECT count(*) FROM jobs j JOIN documents d ON d.key = j.document_key WHERE d.deleted_at IS NULL";
+    let jobs =
+        "SELECT count(*) FROM jobs j JOIN documents d ON d.key = j.document_key WHERE d.deleted_at IS NULL";
     assert_eq!(ground.count(jobs).await, i64::from(uploads));
     let not_well = "SELECT count(*) FROM jobs WHERE state NOT IN ('indexed', 'cancelled')";
     assert_eq!(ground.count(not_well).await, 0);
@@ -192,7 +194,9 @@ async fn a_worker_has_no_door_and_gives_its_jobs_back() {
     let server = recipe.start().await;
     let worker = ground.worker(0).start().await;
     let client = load::client();
-    for (path, status) in [("/health", 200), ("/ready", 200), ("/metrics", 200), ("/v1/collections", 404), ("/", 404)] {
+    for (path, status) in
+        [("/health", 200), ("/ready", 200), ("/metrics", 200), ("/v1/collections", 404), ("/", 404)]
+    {
         assert_eq!(worker.get(&client, path).await.0, status, "{path}");
     }
     let search = client.post(format!("{}/v1/search", worker.base)).body("{}").send().await.unwrap();
@@ -211,6 +215,31 @@ async fn a_worker_has_no_door_and_gives_its_jobs_back() {
     server.stop().await;
     assert_eq!(ground.count("SELECT count(*) FROM replicas WHERE living").await, 0);
     recipe.verify();
+}
+
+/// The catalog is made to say that more is visible than there is: no waiting mends that, so the lag is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_behind_says_so_and_answers() {
+    let Some(ground) = ground().await else { return };
+    let server = ground.server(0).start().await;
+    let worker = ground.worker(0).start().await;
+    let client = load::client();
+    let url = format!("{}/v1/collections/default/documents", server.base);
+    let body = json!({ "id": "a", "text": "This is needle1x." });
+    assert_eq!(load::insist(|| client.post(&url).json(&body)).await.0, 202);
+    settled(&client, &server).await;
+    assert_eq!(load::found(&client, &server.base, "needle1x", "hybrid").await, ["a"]);
+    let mut superuser = ground.postgres.superuser(&ground.database).await.unwrap();
+    let ahead = "UPDATE collections SET visible_seq = visible_seq + 1";
+    sqlx::query(ahead).execute(&mut superuser).await.unwrap();
+    superuser.close().await.unwrap();
+    let search = json!({ "collection": "default", "query": "needle1x" });
+    let reply = load::insist(|| client.post(format!("{}/v1/search", server.base)).json(&search)).await.1;
+    assert_eq!(reply["degraded"][0]["leg"], "indexes", "{reply}");
+    assert!(reply["degraded"][0]["reason"].as_str().unwrap().contains("1 change behind"), "{reply}");
+    assert_eq!(reply["hits"][0]["document_id"], "a");
+    worker.stop().await;
+    server.stop().await;
 }
 
 /// What one, two and three workers get done; only in the long form, for it says nothing of right or wrong.

@@ -79,11 +79,7 @@ impl Looked<'_> {
 
 /// Blobs to which no version refers, also of tenants whose collections are gone; deleted, if wanted, when they are still unused
 /// after the grace time.
-pub(super) async fn orphans(
-    store: &Store,
-    options: VerifyOptions,
-    report: &mut VerifyReport,
-) -> Result<()> {
+pub(super) async fn orphans(store: &Store, options: VerifyOptions, report: &mut VerifyReport) -> Result<()> {
     // Blobs that a purge has named and not deleted yet are on their way out, not damage.
     let doomed: BTreeSet<(TenantId, ContentHash)> = store.catalog.purge(0).await?.blobs.into_iter().collect();
     for tenant in &store.catalog.tenants().await? {

