@@ -1,7 +1,7 @@
 //! Takes documents in, has workers index them, and tells how far each is.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, RwLock, RwLockReadGuard, broadcast};
 use wellspring_store::catalog::{Accepted, IdempotencyKey};
 use wellspring_store::jobs::{Job, JobId};
 use wellspring_store::{
-    CollectionScope, ContentHash, DocumentId, NewDocument, Scope, Seq, Store, Version, fault,
+    CollectionScope, ContentHash, DocumentId, NewDocument, Scope, Seq, Store, StoreError, Version, fault,
 };
 
 use crate::config::IngestConfig;
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     /// There is something to tidy up.
     tidy: Notify,
     publishes: AtomicU64,
+    /// Whether looking for work failed the last time: said once per outage, not once per worker and try.
+    failing: AtomicBool,
     changes: broadcast::Sender<JobId>,
     /// Running jobs whose cancellation was asked for in this process.
     cancelling: Mutex<HashMap<JobId, Arc<Notify>>>,
@@ -73,6 +75,18 @@ impl Inner {
 
     fn canceller(&self, job: JobId) -> Arc<Notify> {
         Arc::clone(self.cancelling.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default())
+    }
+
+    /// Says that looking for work fails, and that it does so no more.
+    fn looked(&self, failure: Option<&StoreError>) {
+        let before = self.failing.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(error) if !before => {
+                tracing::warn!(%error, "looking for work fails; trying again until it does not")
+            }
+            None if before => tracing::info!("looking for work goes on"),
+            _ => {}
+        }
     }
 
     async fn cancelled(&self, job: JobId) {
@@ -108,6 +122,7 @@ impl Ingestor {
             wake: Notify::new(),
             tidy: Notify::new(),
             publishes: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
             changes: broadcast::Sender::new(CHANGES),
             cancelling: Mutex::default(),
             bytes_in_use: RwLock::default(),
@@ -243,7 +258,7 @@ impl Ingestor {
             "{waiting} documents are waiting, the limit is {} (`ingest.max_backlog`); try again later",
             self.inner.config.max_backlog
         );
-        Err(wellspring_store::StoreError::new(wellspring_store::ErrorKind::RateLimited, message)
+        Err(StoreError::new(wellspring_store::ErrorKind::RateLimited, message)
             .with_retry_after(Some(Duration::from_secs(10)))
             .into())
     }

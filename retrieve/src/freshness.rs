@@ -24,11 +24,15 @@ pub(crate) async fn wait(
     let Some(lacking) = store.indexes.await_visible(scope, patience).await? else { return Ok(None) };
     timings.add("fresh", start);
     Ok((lacking > 0).then(|| {
-        let more = if lacking >= 1_000 { " or more" } else { "" };
+        let lacking = match lacking {
+            1 => "1 change".to_owned(),
+            1_000.. => "1000 or more changes".to_owned(),
+            few => format!("{few} changes"),
+        };
         Degraded {
             leg: INDEXES.to_owned(),
             reason: format!(
-                "this server's indexes are {lacking}{more} changes behind what is visible: passages of the newest documents \
+                "this server's indexes are {lacking} behind what is visible: passages of the newest documents \
                  may be missing; ask again"
             ),
         }

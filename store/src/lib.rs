@@ -154,8 +154,9 @@ impl Store {
     /// With a database the folder holds indexes only, and every process that uses the database has a folder of its own.
     pub async fn open(config: StoreConfig) -> Result<Self> {
         match config.postgres.clone() {
-            Some(postgres) if config.indexes => Self::open_postgres(config, postgres).await,
-            Some(postgres) => Self::open_without_indexes(config, postgres).await,
+            // Boxed: callers hold this future in theirs.
+            Some(postgres) if config.indexes => Box::pin(Self::open_postgres(config, postgres)).await,
+            Some(postgres) => Box::pin(Self::open_without_indexes(config, postgres)).await,
             None if !config.indexes => Err(StoreError::new(
                 ErrorKind::Invalid,
                 "a process without indexes works on a catalog that others have open, and a data folder has one process at \

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use process::{Process, Recipe};
 use reqwest::Client;
+use serde_json::json;
 use sqlx::Connection;
 
 use crate::postgres::{OWNER, Release, Server as Postgres, alone};
@@ -214,6 +215,31 @@ async fn a_worker_has_no_door_and_gives_its_jobs_back() {
     server.stop().await;
     assert_eq!(ground.count("SELECT count(*) FROM replicas WHERE living").await, 0);
     recipe.verify();
+}
+
+/// The catalog is made to say that more is visible than there is: no waiting mends that, so the lag is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_behind_says_so_and_answers() {
+    let Some(ground) = ground().await else { return };
+    let server = ground.server(0).start().await;
+    let worker = ground.worker(0).start().await;
+    let client = load::client();
+    let url = format!("{}/v1/collections/default/documents", server.base);
+    let body = json!({ "id": "a", "text": "This is needle1x." });
+    assert_eq!(load::insist(|| client.post(&url).json(&body)).await.0, 202);
+    settled(&client, &server).await;
+    assert_eq!(load::found(&client, &server.base, "needle1x", "hybrid").await, ["a"]);
+    let mut superuser = ground.postgres.superuser(&ground.database).await.unwrap();
+    let ahead = "UPDATE collections SET visible_seq = visible_seq + 1";
+    sqlx::query(ahead).execute(&mut superuser).await.unwrap();
+    superuser.close().await.unwrap();
+    let search = json!({ "collection": "default", "query": "needle1x" });
+    let reply = load::insist(|| client.post(format!("{}/v1/search", server.base)).json(&search)).await.1;
+    assert_eq!(reply["degraded"][0]["leg"], "indexes", "{reply}");
+    assert!(reply["degraded"][0]["reason"].as_str().unwrap().contains("1 change behind"), "{reply}");
+    assert_eq!(reply["hits"][0]["document_id"], "a");
+    worker.stop().await;
+    server.stop().await;
 }
 
 /// What one, two and three workers get done; only in the long form, for it says nothing of right or wrong.

@@ -90,18 +90,16 @@ impl Worker {
     async fn run(self) {
         let (config, catalog) = (&self.inner.config, &self.inner.store.catalog);
         while !self.stopping.is_cancelled() {
-            match catalog.lease(&self.owner, config.lease()).await {
+            let leased = catalog.lease(&self.owner, config.lease()).await;
+            self.inner.looked(leased.as_ref().err());
+            match leased {
                 Ok(Some(lease)) => {
                     // One announcement wakes one worker; where there was one job there may be more.
                     self.inner.wake.notify_one();
                     let span = spans::job(&lease);
                     self.job(&lease).instrument(span).await;
                 }
-                Ok(None) => self.idle().await,
-                Err(error) => {
-                    tracing::warn!(%error, "looking for work failed; trying again");
-                    self.idle().await;
-                }
+                Ok(None) | Err(_) => self.idle().await,
             }
         }
     }

@@ -233,3 +233,19 @@ async fn events_tell_of_progress_and_end_with_the_job() {
     assert_eq!(states.iter().filter(|state| state.is_final()).count(), 1);
     assert_eq!(states.last(), Some(&JobState::Indexed));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_were_never_accepted_are_swept_also_where_the_last_collection_is_gone() {
+    let rig = Rig::new().await;
+    let tenant = rig.scope.tenant();
+    let bytes = futures::stream::iter([Ok("an upload that was cut".into())]).boxed();
+    rig.store.blobs.put(tenant, bytes, 100).await.unwrap();
+    rig.store.catalog.delete_collection(&rig.scope).await.unwrap();
+    let _pool = rig.ingestor.start(1);
+    let swept = async {
+        while !rig.store.blobs.list(tenant).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, swept).await.expect("the bytes are left");
+}

@@ -126,7 +126,7 @@ impl PostgresCatalog {
     pub(crate) async fn attach(config: &PostgresConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let database = Database::attach(config).await?;
         let waker = Waker::start(database.pool().clone());
-        Ok(Self { database, clock, waker })
+        Ok(Self { database, clock, waker, replica: None })
     }
 
     /// Brings the schema up to date without opening the catalog, also where a restore into it did not finish.

@@ -8,7 +8,7 @@ use reqwest::Client;
 
 /// How one process is started.
 #[derive(Clone)]
-pub(super) struct Recipe {
+pub(crate) struct Recipe {
     role: &'static str,
     /// A worker has none.
     data: Option<PathBuf>,
@@ -17,7 +17,7 @@ pub(super) struct Recipe {
 }
 
 /// A running process; killed when dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     pub(super) base: String,
 }

@@ -10,7 +10,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 
-use super::failure::{Again, During, again, migration};
+use super::failure::{Again, During, again, failed, migration, timed_out};
 use crate::error::{ErrorKind, Result, StoreError};
 use crate::fault;
 use crate::scope::TenantId;
@@ -142,6 +142,7 @@ pub(crate) struct Points {
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     pool: PgPool,
+    user: PgConnectOptions,
     owner: PgConnectOptions,
     /// Whether documents' bytes are kept here, too.
     keeps_blobs: Arc<AtomicBool>,
@@ -172,10 +173,10 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .during("connect to PostgreSQL")?;
-        Ok(Self { pool, owner, keeps_blobs: Arc::default(), away: Arc::default() })
+        Ok(Self { pool, user: options, owner, keeps_blobs: Arc::default(), away: Arc::default() })
     }
 
     /// Documents' bytes are kept here as well: what is accepted refers to them.
@@ -185,6 +186,22 @@ impl Database {
 
     pub(super) fn keeps_blobs(&self) -> bool {
         self.keeps_blobs.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was for want of a server, and not because others have all connections, that there was none.
+    async fn is_gone(&self, error: &StoreError) -> bool {
+        if !timed_out(error) {
+            return false;
+        }
+        match tokio::time::timeout(GLANCE, self.user.connect()).await {
+            Ok(Ok(connection)) => {
+                // What becomes of it does not matter.
+                let _ = connection.close().await;
+                false
+            }
+            Ok(Err(refused)) => again(&failed("connect to PostgreSQL", refused)) == Again::Disconnected,
+            Err(_) => true,
+        }
     }
 
     /// The pool, under the application's role.
@@ -213,8 +230,9 @@ impl Database {
         }
         let begun = tokio::time::timeout(GLANCE, begun).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         let begun = begun.during("begin a transaction")?;
-        self.away.store(false, Ordering::Relaxed);
-        tracing::info!("PostgreSQL is back");
+        if self.away.swap(false, Ordering::Relaxed) {
+            tracing::info!("PostgreSQL is back");
+        }
         Ok(begun)
     }
 
@@ -222,11 +240,9 @@ impl Database {
     async fn again(&self, tries: &mut Tries, error: &StoreError) -> bool {
         let away = self.away.load(Ordering::Relaxed);
         let again = again(error);
-        // Where there is not one connection it is not that others have them.
-        let away_now = again == Again::Disconnected || self.pool.size() == 0;
-        if (away && away_now) || !tries.another(again, error).await {
-            if away_now && error.kind() == ErrorKind::Unavailable && !self.away.swap(true, Ordering::Relaxed)
-            {
+        if (away && again == Again::Disconnected) || !tries.another(again, error).await {
+            let gone = again == Again::Disconnected || (!away && self.is_gone(error).await);
+            if gone && !self.away.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     error = error.chain(),
                     "PostgreSQL is away; everything that needs it is refused"

@@ -85,6 +85,12 @@ pub(super) fn again(error: &StoreError) -> Again {
     }
 }
 
+/// Whether there was no connection to be had in time.
+pub(super) fn timed_out(error: &StoreError) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<sqlx::Error>());
+    matches!(cause, Some(sqlx::Error::PoolTimedOut))
+}
+
 /// A failure while the schema was brought up to date; `newest` is the newest version this build knows.
 pub(super) fn migration(error: MigrateError, newest: i64) -> StoreError {
     let (kind, message) = match error {

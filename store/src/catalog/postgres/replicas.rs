@@ -55,6 +55,9 @@ impl Replica {
 
 /// Says that the process is there; `false` if it was given up since it last said so, or never said so before.
 pub(super) async fn beat(connection: &mut PgConnection, now: i64, replica: Replica) -> Result<bool> {
+    if replica == Replica::everybody() {
+        return Ok(true);
+    }
     let beaten = sqlx::query("UPDATE replicas SET seen_at = $2 WHERE id = $1 AND living")
         .bind(replica.id.as_ref())
         .bind(now)
@@ -73,14 +76,13 @@ pub(super) async fn beat(connection: &mut PgConnection, now: i64, replica: Repli
     .execute(&mut *connection)
     .await
     .during("say that this process is there")?;
-    if !replica.shares_vectors {
-        // Nobody follows it any more, so purges must not wait for it.
-        sqlx::query("DELETE FROM index_states WHERE kind = 'vector' AND replica = $1")
-            .bind(SHARED)
-            .execute(connection)
-            .await
-            .during("say that this process is there")?;
-    }
+    // What was recorded before vectors came to be shared, or ceased to be: nobody follows it, so no purge may wait for it.
+    let former = if replica.shares_vectors { replica.id.as_ref() } else { SHARED };
+    sqlx::query("DELETE FROM index_states WHERE kind = 'vector' AND replica = $1")
+        .bind(former)
+        .execute(connection)
+        .await
+        .during("say that this process is there")?;
     Ok(false)
 }
 

@@ -6,6 +6,7 @@ mod catalog;
 mod engine;
 mod filter;
 mod replicas;
+mod restart;
 mod server;
 mod vector;
 mod walls;
