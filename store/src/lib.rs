@@ -132,8 +132,9 @@ impl Store {
     /// With a database the folder holds indexes only, and every process that uses the database has a folder of its own.
     pub async fn open(config: StoreConfig) -> Result<Self> {
         match config.postgres.clone() {
-            Some(postgres) => Self::open_postgres(config, postgres).await,
-            None => Self::open_sqlite(config).await,
+            // Boxed: settings and open parts are large, and so would be whatever awaits this.
+            Some(postgres) => Box::pin(Self::open_postgres(config, postgres)).await,
+            None => Box::pin(Self::open_sqlite(config)).await,
         }
     }
 

@@ -112,6 +112,14 @@ impl Remotes {
         }
     }
 
+    /// Its name in statistics.
+    pub(super) fn name(kind: RemoteKind) -> &'static str {
+        match kind {
+            RemoteKind::Pgvector => "pgvector",
+            RemoteKind::Qdrant => "qdrant",
+        }
+    }
+
     pub(super) fn engine(&self, kind: RemoteKind) -> Result<&Arc<dyn RemoteEngine>> {
         let engine = match kind {
             RemoteKind::Pgvector => &self.pgvector,
@@ -152,7 +160,8 @@ impl Remotes {
         for (_, engine) in self.all() {
             match engine.generations().await {
                 Ok(generations) => kept.extend(generations.into_iter().map(|(collection, _)| collection)),
-                Err(e) => tracing::warn!(error = e.chain(), "indexes outside the process were not listed"),
+                // Whoever chose it was told that it is away.
+                Err(e) => tracing::debug!(error = e.chain(), "indexes outside the process were not listed"),
             }
         }
         kept
@@ -170,7 +179,7 @@ impl Remotes {
                 Ok::<_, StoreError>(())
             };
             if let Err(e) = removed.await {
-                tracing::warn!(error = e.chain(), "an old index outside the process was not removed");
+                tracing::debug!(error = e.chain(), "an old index outside the process was not removed");
             }
         }
     }
