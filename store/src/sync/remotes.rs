@@ -93,6 +93,11 @@ impl Remotes {
         }
     }
 
+    /// Whether the processes of the catalog share their vector indexes.
+    pub(crate) fn shares(&self) -> bool {
+        matches!(self.chosen(), Some(VectorEngine::Remote(_)))
+    }
+
     pub(super) fn holder(&self) -> Arc<str> {
         Arc::clone(&self.holder)
     }
