@@ -62,7 +62,6 @@ fn unit(mut vector: Vec<f32>) -> Vec<f32> {
 
 /// Vectors around centres, queries around the same, and candidates by fields that have nothing to do with either.
 struct Workload {
-    dimension: usize,
     entries: Vec<VectorEntry>,
     queries: Vec<Vec<f32>>,
     filters: Vec<(&'static str, Option<RoaringTreemap>)>,
@@ -97,7 +96,7 @@ impl Workload {
             ("0.1 %", passing(&|key| field(4, key, 1_000) == 0)),
             ("0.01 %", passing(&|key| field(5, key, 10_000) == 0)),
         ];
-        Self { dimension, entries, queries, filters }
+        Self { entries, queries, filters }
     }
 }
 

@@ -162,7 +162,7 @@ impl Store {
                 "a process without indexes works on a catalog that others have open, and a data folder has one process at \
                  a time: name a PostgreSQL database (`postgres.url`)",
             )),
-            None => Self::open_sqlite(config).await,
+            None => Box::pin(Self::open_sqlite(config)).await,
         }
     }
 

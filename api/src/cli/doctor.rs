@@ -8,6 +8,8 @@ use wellspring_ingest::sandbox::Sandbox;
 use wellspring_models::registry::{Finding, Registry};
 use wellspring_store::catalog::postgres::{PostgresConfig, probe};
 use wellspring_store::folder::DataFolder;
+use wellspring_store::vector::choice::QdrantConfig;
+use wellspring_store::vector::qdrant::QdrantEngine;
 
 use super::Global;
 use crate::app;
@@ -32,6 +34,9 @@ impl Doctor {
         findings.push(data(&app::data_folder(global)?));
         if let Some(postgres) = &config.postgres {
             findings.push(database(postgres).await);
+        }
+        if let Some(server) = &config.vectors.qdrant {
+            findings.push(qdrant(server).await);
         }
         printer.document(&json!({ "findings": findings }))?;
         for finding in &findings {
@@ -113,4 +118,21 @@ async fn database(config: &PostgresConfig) -> Finding {
         }
     };
     Finding { what: "database".to_owned(), ok, detail, fix }
+}
+
+/// Whether the configured Qdrant server can be used. Nothing is made on it.
+async fn qdrant(config: &QdrantConfig) -> Finding {
+    let found = match QdrantEngine::new(config, "doctor") {
+        Ok(engine) => engine.probe().await,
+        Err(error) => Err(error),
+    };
+    let (ok, detail, fix) = match found {
+        Ok(place) => (true, place, None),
+        Err(error) => {
+            let fix = "check `vectors.qdrant.url` (or QDRANT_URL: the gRPC port, 6334), `vectors.qdrant.api_key` (or \
+                       QDRANT_API_KEY), and that the server runs";
+            (false, error.to_string(), Some(fix.to_owned()))
+        }
+    };
+    Finding { what: "vectors".to_owned(), ok, detail, fix }
 }

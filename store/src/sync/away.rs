@@ -1,4 +1,4 @@
-//! Stands for an index whose server can't be reached: whatever it is asked it answers with the reason.
+//! Stands for an index whose server can't be reached: whatever it is asked it refuses with the reason.
 
 use async_trait::async_trait;
 use roaring::RoaringTreemap;
@@ -9,12 +9,13 @@ use crate::vector::{VectorEntry, VectorHit, VectorIndex, VectorQuery, VectorStat
 
 /// See the module.
 pub(super) struct Away {
+    engine: &'static str,
     why: StoreError,
 }
 
 impl Away {
-    pub(super) fn new(why: StoreError) -> Self {
-        Self { why }
+    pub(super) fn new(engine: &'static str, why: StoreError) -> Self {
+        Self { engine, why }
     }
 
     fn refuse<T>(&self) -> Result<T> {
@@ -57,6 +58,7 @@ impl VectorIndex for Away {
     }
 
     async fn stats(&self) -> Result<VectorStats> {
-        self.refuse()
+        let reason = format!("away: {}", self.why);
+        Ok(VectorStats { engine: self.engine, reason, quantization: "unknown", entries: 0, bytes: 0 })
     }
 }

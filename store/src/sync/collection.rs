@@ -10,6 +10,7 @@ use super::any::{self, AnyIndex};
 use super::build::{self, Built, Progress};
 use super::engines::VectorEngine;
 use super::owner::{Owner, UNSORTED_AT_REST, follow};
+use super::shared::is_away;
 use super::{Reply, Shared};
 use crate::catalog::IndexKind;
 use crate::document::Seq;
@@ -96,8 +97,7 @@ impl Opened {
         let mut opening =
             Opening { shared: &shared, scope: &scope, dimension: collection.dimension, mended: Vec::new() };
         let (vector, vector_index, engine) = opening.vector().await?;
-        // Nothing but an index whose server is away refuses to say what it is.
-        let away = matches!(engine, VectorEngine::Remote(_)) && vector_index.stats().await.is_err();
+        let away = is_away(engine, &vector.index).await;
         let (keyword, keyword_index) = opening.keyword().await?;
         let mended = opening.mended;
         for damage in &mended {

@@ -183,7 +183,10 @@ impl Engines {
         vector: u32,
         keyword: u32,
     ) -> Result<()> {
-        self.remotes.retire_below(collection, vector).await;
+        // Where vectors are kept in the process its numbers mean nothing to others.
+        if self.remotes.shares() {
+            self.remotes.retire_below(collection, vector).await;
+        }
         let Some(folder) = self.collection(collection) else { return Ok(()) };
         let keep = [generation_name(IndexKind::Vector, vector), generation_name(IndexKind::Keyword, keyword)];
         blocking(move || {

@@ -342,10 +342,12 @@ impl Owner {
         let old = std::mem::replace(in_use, InUse { index, generation, flushed });
         self.tell();
         if kind == IndexKind::Vector {
-            self.engine = engine;
+            let former = std::mem::replace(&mut self.engine, engine);
             self.away = false;
             self.unsorted = 0;
-            self.shared.engines.remotes.retire_below(self.scope.key(), generation).await;
+            if [former, engine].iter().any(|engine| matches!(engine, VectorEngine::Remote(_))) {
+                self.shared.engines.remotes.retire_below(self.scope.key(), generation).await;
+            }
         }
         if let Some(turn) = turn {
             turn.end().await;
@@ -416,8 +418,7 @@ impl Owner {
 
     /// Whether other processes may change the vector index, or which one it is.
     pub(super) fn shares(&self) -> bool {
-        let chosen = self.shared.engines.remotes.chosen();
-        [Some(self.engine), chosen].iter().any(|engine| matches!(engine, Some(VectorEngine::Remote(_))))
+        matches!(self.engine, VectorEngine::Remote(_)) || self.shared.engines.remotes.shares()
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -98,6 +98,11 @@ impl Remotes {
         }
     }
 
+    /// Whether the processes of the catalog share their vector indexes.
+    pub(crate) fn shares(&self) -> bool {
+        matches!(self.chosen(), Some(VectorEngine::Remote(_)))
+    }
+
     pub(super) fn holder(&self) -> Arc<str> {
         Arc::clone(&self.holder)
     }
@@ -114,6 +119,14 @@ impl Remotes {
                 Ok(())
             }
             checked => checked,
+        }
+    }
+
+    /// Its name in statistics.
+    pub(super) fn name(kind: RemoteKind) -> &'static str {
+        match kind {
+            RemoteKind::Pgvector => "pgvector",
+            RemoteKind::Qdrant => "qdrant",
         }
     }
 
@@ -157,7 +170,8 @@ impl Remotes {
         for (_, engine) in self.all() {
             match engine.generations().await {
                 Ok(generations) => kept.extend(generations.into_iter().map(|(collection, _)| collection)),
-                Err(e) => tracing::warn!(error = e.chain(), "indexes outside the process were not listed"),
+                // Whoever chose it was told that it is away.
+                Err(e) => tracing::debug!(error = e.chain(), "indexes outside the process were not listed"),
             }
         }
         kept
@@ -175,7 +189,7 @@ impl Remotes {
                 Ok::<_, StoreError>(())
             };
             if let Err(e) = removed.await {
-                tracing::warn!(error = e.chain(), "an old index outside the process was not removed");
+                tracing::debug!(error = e.chain(), "an old index outside the process was not removed");
             }
         }
     }

@@ -9,7 +9,7 @@ use super::build;
 use super::collection::{InUse, Opening};
 use super::engines::VectorEngine;
 use super::owner::{Failed, Owner};
-use super::remotes::RemoteKind;
+use super::remotes::{RemoteKind, Remotes};
 use super::turn::Turn;
 use crate::catalog::IndexKind;
 use crate::document::Seq;
@@ -59,16 +59,15 @@ impl Opening<'_> {
                 );
                 Ok(None)
             }
-            // Vectors are to be kept here, and here they can be loaded: nobody has to wait for the server.
-            Err(e) if e.is_transient() && !matches!(chosen, Some(VectorEngine::Remote(_))) => Ok(None),
+            // Vectors that are to be kept here can be loaded here: nobody has to wait for a server.
             Err(e) if e.is_transient() => {
-                let engine = chosen.unwrap_or(VectorEngine::Flat);
+                let Some(engine @ VectorEngine::Remote(kind)) = chosen else { return Ok(None) };
                 tracing::warn!(
                     collection = self.scope.name().as_str(),
                     error = e.chain(),
                     "a vector index can't be reached: searches go by words"
                 );
-                let away: Arc<dyn VectorIndex> = Arc::new(Away::new(e));
+                let away: Arc<dyn VectorIndex> = Arc::new(Away::new(Remotes::name(kind), e));
                 let index = AnyIndex::Vector(Arc::clone(&away));
                 Ok(Some((InUse { index, generation, flushed: Seq(0) }, away, engine)))
             }
@@ -129,6 +128,11 @@ impl Opening<'_> {
     }
 }
 
+/// Whether an index stands for one whose server can't be reached.
+pub(super) async fn is_away(engine: VectorEngine, index: &AnyIndex) -> bool {
+    matches!(engine, VectorEngine::Remote(_)) && index.watermark().await.is_err()
+}
+
 impl Owner {
     /// Takes over what other processes did to a shared index: the generation they put in use, and how far it is. Asks a
     /// server again that was away.
@@ -176,7 +180,7 @@ impl Owner {
                 (InUse { index, generation, flushed }, flat, VectorEngine::Flat)
             }
         };
-        let away = matches!(&in_use.index, AnyIndex::Vector(index) if index.stats().await.is_err());
+        let away = is_away(engine, &in_use.index).await;
         if away && self.away {
             // Still the same.
             return Ok(());

@@ -64,7 +64,7 @@ pub(crate) struct IndexStats {
 /// A vector index.
 #[derive(ToSchema)]
 pub(crate) struct VectorStats {
-    /// `flat` (exact) or `edge` (HNSW).
+    /// `flat` (exact), `edge` (HNSW), `pgvector` or `qdrant`.
     #[schema(example = "flat")]
     engine: String,
     /// Why this engine was chosen.

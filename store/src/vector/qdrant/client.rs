@@ -59,7 +59,7 @@ impl Client {
         if let Some(version) = self.version.get() {
             return Ok(version);
         }
-        let found = self.api.health_check().await.map_err(|e| failed("ask for the version", e))?;
+        let found = self.api.health_check().await.map_err(|e| failed("use the indexes", e))?;
         check(&found.version)?;
         Ok(self.version.get_or_init(|| found.version))
     }
@@ -104,9 +104,14 @@ pub(super) fn failed(doing: &str, error: QdrantError) -> StoreError {
         QdrantError::Io(_) => (ErrorKind::Unavailable, UNREACHABLE.to_owned(), None),
         _ => (ErrorKind::Internal, "its answer can't be read".to_owned(), None),
     };
-    StoreError::new(kind, format!("cannot {doing} in Qdrant: {why}"))
-        .with_retry_after(wait)
-        .with_source(error)
+    let failure = StoreError::new(kind, format!("cannot {doing} in Qdrant: {why}")).with_retry_after(wait);
+    match &error {
+        // Its own words name every header.
+        QdrantError::ResponseError { status } => {
+            failure.with_source(format!("{:?}: {}", status.code(), status.message()))
+        }
+        _ => failure.with_source(error),
+    }
 }
 
 const UNREACHABLE: &str = "the server can't be reached: check that it runs, and `vectors.qdrant.url`";

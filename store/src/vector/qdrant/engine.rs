@@ -46,6 +46,12 @@ impl QdrantEngine {
         })
     }
 
+    /// What the server is and where, in words, if it will do.
+    pub async fn probe(&self) -> Result<String> {
+        self.client.version().await?;
+        Ok(self.client.place())
+    }
+
     /// An empty index, for what lives outside `sync`: tests and measurements.
     pub async fn index(
         &self,

@@ -9,7 +9,7 @@ use wellspring_store::vector::flat::{FlatIndex, Form, ScanPool};
 use wellspring_store::vector::qdrant::QdrantEngine;
 use wellspring_store::{CollectionScope, ErrorKind, Seq};
 
-use super::server;
+use super::{real, servers, stand_in};
 use crate::contract::fixture::Fixture;
 use crate::contract::vector::{self, DIMENSION, Random, entries, entry, keys_of, random_unit, unit};
 
@@ -21,8 +21,13 @@ async fn docs() -> CollectionScope {
 
 #[tokio::test]
 async fn contract() {
-    let Some(config) = server("contract") else { return };
-    let (engine, docs) = (QdrantEngine::new(&config, "catalog").unwrap(), docs().await);
+    for config in servers("contract") {
+        contract_on(&config).await;
+    }
+}
+
+async fn contract_on(config: &QdrantConfig) {
+    let (engine, docs) = (QdrantEngine::new(config, "catalog").unwrap(), docs().await);
     let index = engine.index(&docs, 1, DIMENSION).await.unwrap();
     vector::check(&index).await;
     assert!(index.stats().await.unwrap().reason.contains("Qdrant 1."));
@@ -40,7 +45,7 @@ async fn contract() {
 async fn recall_holds_with_and_without_candidates() {
     const N: i64 = 20_000;
     const D: usize = 192;
-    let Some(config) = server("recall") else { return };
+    let Some(config) = real("recall") else { return };
     let config = QdrantConfig { exact_among: 500, ..config };
     let (engine, docs) = (QdrantEngine::new(&config, "catalog").unwrap(), docs().await);
     let index = engine.index(&docs, 1, D).await.unwrap();
@@ -78,7 +83,12 @@ async fn recall_holds_with_and_without_candidates() {
 
 #[tokio::test]
 async fn indexes_of_other_catalogs_and_tenants_are_apart() {
-    let Some(config) = server("apart") else { return };
+    for config in servers("apart") {
+        apart(&config).await;
+    }
+}
+
+async fn apart(config: &QdrantConfig) {
     let docs = docs().await;
     let (one, two) = (QdrantEngine::new(&config, "one").unwrap(), QdrantEngine::new(&config, "two").unwrap());
     let first = one.index(&docs, 1, DIMENSION).await.unwrap();
@@ -101,4 +111,25 @@ async fn a_server_that_is_not_there_is_said_to_be_away() {
     let refused = engine.index(&docs().await, 1, DIMENSION).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable, "{}", refused.chain());
     assert!(refused.to_string().contains("can't be reached"), "{refused}");
+}
+
+#[tokio::test]
+async fn candidates_are_sifted_listed_or_compared_one_by_one() {
+    let config = QdrantConfig { exact_among: 10, ..stand_in("1.18.3") };
+    let index = QdrantEngine::new(&config, "catalog").unwrap().index(&docs().await, 1, DIMENSION).await;
+    let index = index.unwrap();
+    let oracle = FlatIndex::new(DIMENSION, Form::F32, ScanPool::new(1).unwrap(), "oracle").unwrap();
+    for index in [&index as &dyn VectorIndex, &oracle] {
+        index.upsert(entries(1..=2_000, 3, DIMENSION)).await.unwrap();
+    }
+    let query = random_unit(&mut Random(4), DIMENSION);
+    // One by one, sifted, sifted in vain or listed; and more hits than are sifted for.
+    for (every, k) in [(500, 10), (2, 10), (7, 10), (40, 10), (2, 900)] {
+        let among: RoaringTreemap = (1..=2_000).filter(|key| key % every == 0).collect();
+        assert_eq!(
+            keys_of(&index, &query, k, Some(&among)).await,
+            keys_of(&oracle, &query, k, Some(&among)).await,
+            "one in {every}, {k} wanted"
+        );
+    }
 }

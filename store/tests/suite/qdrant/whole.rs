@@ -11,10 +11,8 @@ use wellspring_store::verify::{VerifyOptions, verify};
 use wellspring_store::{CollectionScope, ErrorKind, Store, StoreConfig};
 
 use super::proxy::Wire;
-use super::server;
-use crate::world::{
-    self, accepted, add, answers, close, collection, delete, embed, engine_becomes, fill, finish,
-};
+use super::{servers, stand_in};
+use crate::world::{self, accepted, add, answers, close, collection, delete, embed, engine_becomes, fill};
 
 fn config(folder: &Path, engine: EngineChoice, qdrant: &QdrantConfig) -> StoreConfig {
     let vectors = VectorsConfig { engine, qdrant: Some(qdrant.clone()), ..VectorsConfig::default() };
@@ -38,6 +36,11 @@ async fn by_vector(store: &Store, scope: &CollectionScope, text: &str) -> Result
     index.search(query).await.map(|hits| hits.len()).map_err(|e| e.kind())
 }
 
+/// A connection that is cut may be told from one that does not come about.
+async fn is_away(store: &Store, scope: &CollectionScope) -> bool {
+    matches!(by_vector(store, scope, "a pump").await, Err(ErrorKind::Unavailable | ErrorKind::Timeout))
+}
+
 async fn by_word(store: &Store, scope: &CollectionScope, text: &str) -> usize {
     let index = store.indexes.keyword(scope).await.unwrap();
     index.search(KeywordQuery::new(text, 8)).await.unwrap().len()
@@ -45,7 +48,12 @@ async fn by_word(store: &Store, scope: &CollectionScope, text: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_those_of_a_scan_in_memory() {
-    let Some(qdrant) = server("whole") else { return };
+    for qdrant in servers("whole") {
+        same_answers(&qdrant).await;
+    }
+}
+
+async fn same_answers(qdrant: &QdrantConfig) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = world::open(&folder.path().join("flat")).await;
     let scope = collection(&sqlite, "docs").await;
@@ -54,14 +62,14 @@ async fn answers_are_those_of_a_scan_in_memory() {
     close(sqlite).await;
     let home = folder.path().join("qdrant");
     // Naming a server is enough.
-    let store = open(&home, EngineChoice::Auto, &qdrant).await;
+    let store = open(&home, EngineChoice::Auto, qdrant).await;
     let scope = collection(&store, "docs").await;
     fill(&store, &scope).await;
     assert_eq!(store.indexes.stats(&scope).await.unwrap().vector.engine, "qdrant");
     assert_eq!(answers(&store, &scope).await, expected);
     clean(&store).await;
     close(store).await;
-    let store = open(&home, EngineChoice::Auto, &qdrant).await;
+    let store = open(&home, EngineChoice::Auto, qdrant).await;
     assert_eq!(answers(&store, &scope).await, expected);
     assert!(store.indexes.mended_at_opening(&scope).await.unwrap().is_empty());
     assert_eq!(store.indexes.stats(&scope).await.unwrap().vector_generation, 1);
@@ -78,15 +86,20 @@ async fn answers_are_those_of_a_scan_in_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_moves_to_the_server_and_back() {
-    let Some(qdrant) = server("moves") else { return };
+    for qdrant in servers("moves") {
+        moves(&qdrant).await;
+    }
+}
+
+async fn moves(qdrant: &QdrantConfig) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), EngineChoice::Flat, &qdrant).await;
+    let store = open(folder.path(), EngineChoice::Flat, qdrant).await;
     let scope = collection(&store, "docs").await;
     fill(&store, &scope).await;
     let expected = answers(&store, &scope).await;
     close(store).await;
     for (choice, engine) in [(EngineChoice::Qdrant, "qdrant"), (EngineChoice::Flat, "flat")] {
-        let store = open(folder.path(), choice, &qdrant).await;
+        let store = open(folder.path(), choice, qdrant).await;
         assert_eq!(answers(&store, &scope).await, expected);
         engine_becomes(&store, &scope, engine).await;
         assert_eq!(answers(&store, &scope).await, expected);
@@ -98,7 +111,12 @@ async fn a_collection_moves_to_the_server_and_back() {
 /// Cut while it runs, and away when the store is opened: words are searched, writes wait, and nobody has to do anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_comes_back_by_itself() {
-    let Some(direct) = server("away") else { return };
+    for direct in servers("away") {
+        goes_and_comes(&direct).await;
+    }
+}
+
+async fn goes_and_comes(direct: &QdrantConfig) {
     let there = direct.url.split_once("://").unwrap().1.trim_end_matches('/').to_owned();
     let wire = Wire::to(there).await;
     let qdrant =
@@ -109,7 +127,7 @@ async fn a_server_that_goes_comes_back_by_itself() {
     add(&store, &scope, "one", &["a pump", "its valve"]).await;
     assert_eq!(by_vector(&store, &scope, "a pump").await, Ok(2));
     wire.cut();
-    assert_eq!(by_vector(&store, &scope, "a pump").await, Err(ErrorKind::Unavailable));
+    assert!(is_away(&store, &scope).await);
     assert_eq!(by_word(&store, &scope, "pump").await, 1);
     // A document is accepted and stored; it becomes visible once the index holds it.
     accepted(&store, &scope, "two", "a compressor").await;
@@ -124,16 +142,12 @@ async fn a_server_that_goes_comes_back_by_itself() {
     // The store opens without its server.
     let store = open(folder.path(), EngineChoice::Qdrant, &qdrant).await;
     assert_eq!(by_word(&store, &scope, "pump").await, 1);
-    assert_eq!(by_vector(&store, &scope, "a pump").await, Err(ErrorKind::Unavailable));
+    assert!(is_away(&store, &scope).await);
     assert!(store.indexes.catch_up(&scope, later).await.unwrap_err().is_transient());
     wire.join();
     store.indexes.catch_up(&scope, later).await.unwrap();
     assert_eq!(by_vector(&store, &scope, "a pump").await, Ok(3));
-    let job = store.catalog.publish(&lease, serde_json::Value::Null).await;
-    // The lease was ended by the second opening: the job is done again.
-    assert_eq!(job.unwrap_err().kind(), ErrorKind::Conflict);
-    let lease = store.catalog.lease("test", Duration::from_secs(60)).await.unwrap().unwrap();
-    finish(&store, &scope, &lease, "two", &["a compressor".to_owned()]).await;
+    store.catalog.publish(&lease, serde_json::Value::Null).await.unwrap();
     delete(&store, &scope, "one").await;
     assert_eq!(by_vector(&store, &scope, "a pump").await, Ok(1));
     clean(&store).await;
@@ -177,4 +191,28 @@ async fn its_address_has_to_be_there() {
     let refused = Store::open(config).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert!(refused.to_string().contains("QDRANT_URL"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_old_server_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), EngineChoice::Qdrant, &stand_in("1.9.7"));
+    let refused = Store::open(config).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("Qdrant 1.9.7"), "{refused}");
+}
+
+/// The operator mends it, not whoever searches: until then words are searched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_is_said() {
+    let qdrant = QdrantConfig { api_key: Some("another one".to_owned()), ..stand_in("1.18.3") };
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), EngineChoice::Qdrant, &qdrant).await;
+    let scope = collection(&store, "docs").await;
+    let vector = embed("a pump");
+    let query = VectorQuery { vector: &vector, k: 8, among: None };
+    let refused = store.indexes.vector(&scope).await.unwrap().search(query).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.to_string().contains("vectors.qdrant.api_key"), "{refused}");
+    close(store).await;
 }
