@@ -29,6 +29,7 @@ mod http_talk;
 mod judge;
 mod mcp;
 mod mcp_tools;
+mod moving;
 mod openai;
 mod page;
 #[path = "../../../models/tests/provider/mod.rs"]
