@@ -21,6 +21,7 @@ mod collection;
 mod doctor;
 mod document;
 mod eval;
+mod export;
 mod forecast;
 mod ingest;
 mod init;
@@ -108,6 +109,8 @@ pub(crate) enum Command {
     Mcp(mcp::Mcp),
     /// Compare every index and blob with the catalog
     Verify(verify::Verify),
+    /// Write a collection's documents as lines of JSON
+    Export(export::Export),
     /// Copy documents, keys, conversations and everything else that is kept into a folder; a server may be running
     Backup(backup::Backup),
     /// Put a backup into an empty data folder or an empty database
@@ -279,6 +282,9 @@ async fn dispatch(global: &Global, config: Config, command: Command) -> anyhow::
         Command::Mcp(mcp) => Box::pin(mcp.run(App::open(global, config, Role::Command).await?)).await,
         Command::Verify(verify) => {
             Box::pin(verify.run(App::open(global, config, Role::Command).await?)).await
+        }
+        Command::Export(export) => {
+            Box::pin(export.run(App::open(global, config, Role::Command).await?)).await
         }
         Command::Backup(backup) => Box::pin(backup.run(global, config)).await,
         Command::Restore(restore) => Box::pin(restore.run(global, config)).await,

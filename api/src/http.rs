@@ -15,6 +15,7 @@ mod connection;
 mod conversations;
 mod documents;
 mod etag;
+mod export;
 mod extract;
 mod feedback;
 mod form;
@@ -127,6 +128,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(documents::show, documents::delete))
         .routes(routes!(access::set))
         .routes(routes!(bulk::add))
+        .routes(routes!(export::show))
         .routes(routes!(documents::text))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod conversations;
 pub mod document;
 pub mod error;
+pub mod export;
 pub mod fault;
 pub mod feedback;
 pub mod filter;

@@ -81,6 +81,7 @@ pub(super) fn need(method: &Method, route: Option<&str>) -> Need {
         "/metrics" => Need::Right(Right::Operator),
         _ if ADMINISTRATION.iter().any(|base| administered(base)) => Need::Right(Right::Admin),
         "/v1/collections/{collection}" if *method == Method::DELETE => Need::Right(Right::Admin),
+        super::export::ROUTE => Need::Right(Right::Admin),
         // What people said about results is the administrator's to read; what one says oneself is not.
         _ if administered(FEEDBACK) && reads(method) => Need::Right(Right::Admin),
         // Conversations are the asker's own: whoever may ask may also keep and delete them.

@@ -33,6 +33,7 @@ mod judge;
 mod load;
 mod mcp;
 mod mcp_tools;
+mod moving;
 mod openai;
 mod overload;
 mod page;

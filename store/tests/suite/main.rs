@@ -22,6 +22,7 @@ mod contract_money;
 mod contract_talk;
 mod contract_vector;
 mod exact_terms;
+mod export;
 mod filter;
 mod filter_sql;
 mod keyword;

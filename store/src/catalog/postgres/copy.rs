@@ -439,7 +439,8 @@ impl Target for PostgresTarget {
         .await
         .during("put rows into the catalog")?;
         sqlx::raw_sql(
-            "ALTER TABLE documents ADD FOREIGN KEY (visible) REFERENCES versions (key); COMMIT; ANALYZE",
+            "ALTER TABLE documents ADD FOREIGN KEY (visible) REFERENCES versions (key); COMMIT; \
+             ANALYZE documents, versions, segments, chunks, vectors, fields, names, jobs",
         )
         .execute(&mut *connection)
         .await

@@ -54,14 +54,15 @@ pub(crate) async fn filled(folder: &Path) {
 /// away they count in the statistics behind its scores.
 pub(crate) async fn found(store: &Store, scope: &CollectionScope) -> Vec<Vec<(ChunkKey, f32)>> {
     store.indexes.rebuild(scope, IndexKind::Keyword, None).await.unwrap();
-    let mut found = Vec::new();
+    let mut found: Vec<Vec<(ChunkKey, f32)>> = Vec::new();
     for number in 0..40 {
-        let text = ["valve", "compressor", "serial S-52", "pump replaced"][number % 4];
-        let vector = embed(&format!("{text} {number}"));
+        let text =
+            format!("{} {number}", ["valve", "compressor", "serial S-52", "pump replaced"][number % 4]);
+        let vector = embed(&text);
         let query = VectorQuery { vector: &vector, k: 8, among: None };
         let hits = store.indexes.vector(scope).await.unwrap().search(query).await.unwrap();
         found.push(hits.iter().map(|hit| (hit.key, hit.score)).collect());
-        let query = KeywordQuery::new(format!("{text} {number}"), 20);
+        let query = KeywordQuery::new(&text, 20);
         let hits = store.indexes.keyword(scope).await.unwrap().search(query).await.unwrap();
         found.push(hits.iter().map(|hit| (hit.key, hit.score)).collect());
     }
