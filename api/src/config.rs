@@ -13,6 +13,7 @@ use wellspring_retrieve::RetrieveConfig;
 use wellspring_store::catalog::postgres::PostgresConfig;
 use wellspring_store::sync::SyncConfig;
 
+use crate::audit::AuditConfig;
 use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
 use crate::fetch::FetchConfig;
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) grpc: GrpcConfig,
     /// Who may come in.
     pub(crate) auth: AuthConfig,
+    /// How long it is kept who did what.
+    pub(crate) audit: AuditConfig,
     /// How much each may ask for and hold.
     pub(crate) limits: LimitsConfig,
     /// Adding documents by their address.
@@ -179,6 +182,7 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     config.server.check()?;
     config.limits.check()?;
     config.auth.users.check()?;
+    config.audit.check()?;
     config.telemetry.traces.check()?;
     if let Some(jwt) = &config.auth.jwt {
         jwt.check()?;

@@ -70,6 +70,7 @@ pub(crate) async fn serve(
         None => None,
     };
     let forgetting = tokio::spawn(forget(shared));
+    let retention = tokio::spawn(crate::audit::retain(app.store.clone(), app.config.audit.clone()));
     tracing::info!(%address, "serving");
 
     let asked = closing.clone();
@@ -106,6 +107,7 @@ pub(crate) async fn serve(
     upkeep.abort();
     learning.abort();
     forgetting.abort();
+    retention.abort();
     telling.abort();
     app.store.close().await.context("the indexes can't be closed")?;
     tracing::info!("stopped");
