@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wellspring_store::accounts::{Accounts, Grant, NewKey, Right, Usage};
 use wellspring_store::audit::{AuditFilter, AuditLog, NewAuditEntry};
+use wellspring_store::clock::Clock;
 use wellspring_store::*;
 
 use super::fixture::{Fixture, document, id, kind, tenant};
