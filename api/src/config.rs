@@ -14,6 +14,7 @@ use wellspring_store::catalog::postgres::PostgresConfig;
 use wellspring_store::sync::SyncConfig;
 use wellspring_store::vector::choice::VectorsConfig;
 
+use crate::audit::AuditConfig;
 use crate::auth::AuthConfig;
 use crate::budget::BudgetConfig;
 use crate::duty::Duty;
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) grpc: GrpcConfig,
     /// Who may come in.
     pub(crate) auth: AuthConfig,
+    /// How long it is kept who did what.
+    pub(crate) audit: AuditConfig,
     /// How much each may ask for and hold.
     pub(crate) limits: LimitsConfig,
     /// Adding documents by their address.
@@ -188,6 +191,7 @@ pub(crate) fn checked(table: toml::Table) -> anyhow::Result<Config> {
     config.server.check()?;
     config.limits.check()?;
     config.auth.users.check()?;
+    config.audit.check()?;
     config.telemetry.traces.check()?;
     if let Some(jwt) = &config.auth.jwt {
         jwt.check()?;

@@ -55,7 +55,7 @@ impl Default for LimitsConfig {
             max_concurrent_uploads: 64,
             max_concurrent_waits: 128,
             max_concurrent_per_tenant: 192,
-            search_wait_ms: 100,
+            search_wait_ms: 50,
             max_connections: 4_096,
             header_read_seconds: 30,
             max_headers: 100,

@@ -1,6 +1,7 @@
 //! The `wellspring` binary: parses the command line, runs it, and turns the outcome into an exit code.
 
 mod app;
+mod audit;
 mod auth;
 mod budget;
 mod cli;

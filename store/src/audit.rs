@@ -12,7 +12,8 @@ use crate::scope::TenantId;
 pub struct NewAuditEntry {
     /// Whose data it was about.
     pub tenant: TenantId,
-    /// `key:…`, `user:…`, `local` (a server without authentication) or `command` (somebody at the data folder).
+    /// `key:…`, `user:…`, `account:…`, `local` (a server without authentication), `command` (somebody at the data folder) or
+    /// `retention`.
     pub actor: String,
     /// A verb of ours, such as `addDocument`.
     pub action: String,
@@ -60,7 +61,7 @@ pub struct AuditFilter {
     pub object: Option<String>,
 }
 
-/// An append-only log.
+/// An append-only log, of which only what is old is ever removed.
 #[async_trait]
 pub trait AuditLog: Send + Sync + 'static {
     /// Adds an entry, durable when it returns. Texts longer than 1024 bytes are cut.
@@ -73,4 +74,7 @@ pub trait AuditLog: Send + Sync + 'static {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<AuditEntry>>;
+
+    /// Removes at most `limit` (1–1000) of the oldest entries, made before `before` (microseconds since 1970), and says how many.
+    async fn forget(&self, before: i64, limit: u32) -> Result<u64>;
 }

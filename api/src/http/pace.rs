@@ -32,6 +32,8 @@ struct State {
     most: usize,
     limit: f64,
     running: usize,
+    /// Of each tenant.
+    runs: HashMap<TenantId, usize>,
     queue: std::collections::VecDeque<Waiter>,
     waiting: HashMap<TenantId, usize>,
     patience: Duration,
@@ -55,10 +57,11 @@ struct Look {
     was_full: bool,
 }
 
-/// The right to run one search; the next in line gets it when it is dropped.
+/// The right to run one search; the next gets it when it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     pace: Pace,
+    tenant: TenantId,
     since: Instant,
     is_done: bool,
 }
@@ -73,7 +76,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let took = self.is_done.then(|| self.since.elapsed());
-        self.pace.state().leave(took);
+        self.pace.state().leave(&self.tenant, took);
     }
 }
 
@@ -88,6 +91,7 @@ impl Pace {
             most: most.max(1),
             limit: fewest as f64,
             running: 0,
+            runs: HashMap::new(),
             queue: std::collections::VecDeque::new(),
             waiting: HashMap::new(),
             patience,
@@ -102,12 +106,12 @@ impl Pace {
     }
 
     /// Waits for a turn; refused at once, with 503, where that would take too long. Of the places to wait a tenant gets half at
-    /// most.
+    /// most, and the next turn is of the tenant that has fewest searches running, so that nobody waits for a crowd of another's.
     pub(super) async fn turn(&self, tenant: &TenantId) -> Result<Turn, Problem> {
         let waits = {
             let mut state = self.state();
             if state.queue.is_empty() && state.has_room() {
-                state.running += 1;
+                state.enter(tenant);
                 state.look.was_full |= !state.has_room();
                 None
             } else {
@@ -116,17 +120,18 @@ impl Pace {
         };
         if let Some(turn) = waits {
             // The sender is dropped only with the queue itself, and that lives as long as we do.
-            let mut place = Place { pace: self, turn, has_come: false };
+            let mut place = Place { pace: self, tenant, turn, has_come: false };
             (&mut place.turn).await.map_err(|_| full(Duration::from_secs(1)))?;
             place.has_come = true;
         }
-        Ok(Turn { pace: self.clone(), since: Instant::now(), is_done: false })
+        Ok(Turn { pace: self.clone(), tenant: tenant.clone(), since: Instant::now(), is_done: false })
     }
 }
 
 /// A place in the queue. Whoever goes away in the very moment that its turn comes hands it on.
 struct Place<'a> {
     pace: &'a Pace,
+    tenant: &'a TenantId,
     turn: oneshot::Receiver<()>,
     has_come: bool,
 }
@@ -134,7 +139,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.has_come && self.turn.try_recv().is_ok() {
-            self.pace.state().leave(None);
+            self.pace.state().leave(self.tenant, None);
         }
     }
 }
@@ -161,7 +166,9 @@ impl State {
         let patience = self.patience.as_secs_f64().max(each);
         let places = (patience / each * self.limit.floor()).ceil().max(1.0) as usize;
         let own = self.waiting.get(tenant).copied().unwrap_or(0);
-        if self.queue.len() >= places || own >= places.div_ceil(2) {
+        // Whoever has nobody waiting finds a place where a crowd does not.
+        let all = if own == 0 { 2 * places } else { places };
+        if self.queue.len() >= all || own >= places.div_ceil(2) {
             return Err(full(Duration::from_secs_f64(patience.max(1.0))));
         }
         let (turn, come) = oneshot::channel();
@@ -170,22 +177,26 @@ impl State {
         Ok(come)
     }
 
-    fn leave(&mut self, took: Option<Duration>) {
+    fn enter(&mut self, tenant: &TenantId) {
+        self.running += 1;
+        *self.runs.entry(tenant.clone()).or_default() += 1;
+    }
+
+    fn leave(&mut self, tenant: &TenantId, took: Option<Duration>) {
         self.running = self.running.saturating_sub(1);
+        less(&mut self.runs, tenant);
         if let Some(took) = took {
             self.learn(took.as_secs_f64());
         }
         while self.has_room() {
-            let Some(Waiter { tenant, turn }) = self.queue.pop_front() else { break };
-            if let Some(count) = self.waiting.get_mut(&tenant) {
-                *count -= 1;
-                if *count == 0 {
-                    self.waiting.remove(&tenant);
-                }
-            }
+            // The queue is short. Of equals the first is taken.
+            let runs = |waiter: &Waiter| self.runs.get(&waiter.tenant).copied().unwrap_or(0);
+            let next = self.queue.iter().enumerate().min_by_key(|(_, waiter)| runs(waiter)).map(|(at, _)| at);
+            let Some(Waiter { tenant, turn }) = next.and_then(|at| self.queue.remove(at)) else { break };
+            less(&mut self.waiting, &tenant);
             // Whoever went away waits no more.
             if turn.send(()).is_ok() {
-                self.running += 1;
+                self.enter(&tenant);
             }
         }
     }
@@ -210,6 +221,16 @@ impl State {
             self.limit = (self.limit + 1.0).min(self.most as f64);
         }
         metrics::gauge!("wellspring_searches_at_once").set(self.limit.floor());
+    }
+}
+
+/// One less of a tenant's; idle tenants leave nothing behind.
+fn less(counts: &mut HashMap<TenantId, usize>, tenant: &TenantId) {
+    if let Some(count) = counts.get_mut(tenant) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(tenant);
+        }
     }
 }
 
@@ -254,19 +275,23 @@ mod tests {
         drop(fifth);
         assert!(pace.turn(&b).now_or_never().unwrap().is_ok());
         assert_eq!(pace.state().waiting, HashMap::new());
+        assert_eq!(pace.state().runs, HashMap::new());
     }
 
     #[tokio::test]
-    async fn a_tenant_gets_half_of_the_places_to_wait() {
-        let pace = Pace::new(1, 1, PATIENCE);
-        pace.state().lately = Some(0.025);
+    async fn a_tenant_gets_half_of_the_places_to_wait_and_keeps_nobody_behind_its_crowd() {
+        let pace = Pace::new(2, 2, PATIENCE);
+        pace.state().lately = Some(0.05);
         let (loud, quiet) = (tenant("loud"), tenant("quiet"));
-        let _running = pace.turn(&loud).await.unwrap();
+        let running = [pace.turn(&loud).await.unwrap(), pace.turn(&loud).await.unwrap()];
         let mut waiting: Vec<_> = (0..4).map(|_| Box::pin(pace.turn(&loud))).collect();
         let refused = waiting.iter_mut().filter_map(|turn| turn.now_or_never()).count();
         assert_eq!(refused, 2, "of four places two");
         let mut other = Box::pin(pace.turn(&quiet));
         assert!((&mut other).now_or_never().is_none(), "it waits and is not refused");
+        let [one, _other] = running;
+        drop(one);
+        assert!(other.now_or_never().unwrap().is_ok(), "it came last and is next");
     }
 
     /// A machine of `cores` that computes: searches share them, and take longer the more there are.

@@ -78,6 +78,7 @@ pub(crate) async fn serve(
         None => None,
     };
     let forgetting = tokio::spawn(forget(shared));
+    let retention = tokio::spawn(crate::audit::retain(app.store.clone(), app.config.audit.clone()));
     tracing::info!(%address, ?duty, "serving");
 
     let asked = closing.clone();
@@ -119,6 +120,7 @@ pub(crate) async fn serve(
     };
     upkeep.abort();
     forgetting.abort();
+    retention.abort();
     if let Some(learning) = learning {
         learning.abort();
     }

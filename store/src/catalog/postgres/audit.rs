@@ -1,4 +1,4 @@
-//! The audit log's rows; triggers keep them from being changed or removed, and the application's role may not try.
+//! The audit log's rows; triggers keep them from being changed, and from being removed before their time.
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
@@ -31,6 +31,29 @@ impl AuditLog for PostgresCatalog {
         let whose = filter.tenant.as_ref().map_or(For::Everybody, For::from);
         read!(self, whose, entries(filter, before, limit))
     }
+
+    async fn forget(&self, before: i64, limit: u32) -> Result<u64> {
+        let limit = values::limit(limit)?;
+        write!(self, For::Everybody, forget(before, limit))
+    }
+}
+
+async fn forget(connection: &mut PgConnection, before: i64, limit: u32) -> Result<u64> {
+    sqlx::query("SELECT set_config('wellspring.audit_horizon', $1, true)")
+        .bind(before.to_string())
+        .execute(&mut *connection)
+        .await
+        .during("forget old entries of the audit log")?;
+    // Numbers ascend with time, so that the oldest are the first.
+    let removed = sqlx::query(
+        "DELETE FROM audit WHERE at < $1 AND key IN (SELECT key FROM audit ORDER BY key LIMIT $2)",
+    )
+    .bind(before)
+    .bind(i64::from(limit))
+    .execute(connection)
+    .await
+    .during("forget old entries of the audit log")?;
+    Ok(removed.rows_affected())
 }
 
 async fn append(connection: &mut PgConnection, now: i64, entry: NewAuditEntry) -> Result<()> {

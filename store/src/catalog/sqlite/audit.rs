@@ -1,4 +1,4 @@
-//! The audit log's rows; triggers keep them from being changed or removed.
+//! The audit log's rows; triggers keep them from being changed, and from being removed before their time.
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -29,6 +29,29 @@ impl AuditLog for SqliteCatalog {
         let before = before(cursor)?;
         self.database.read(move |connection| Box::pin(entries(connection, filter, before, limit))).await
     }
+
+    async fn forget(&self, before: i64, limit: u32) -> Result<u64> {
+        let limit = values::limit(limit)?;
+        self.database.write(None, move |connection| Box::pin(forget(connection, before, limit))).await
+    }
+}
+
+async fn forget(connection: &mut SqliteConnection, before: i64, limit: u32) -> Result<u64> {
+    sqlx::query("UPDATE audit_horizon SET before = ?1 WHERE before < ?1")
+        .bind(before)
+        .execute(&mut *connection)
+        .await
+        .during("forget old entries of the audit log")?;
+    // Numbers ascend with time, so that the oldest are the first.
+    let removed = sqlx::query(
+        "DELETE FROM audit WHERE at < ?1 AND key IN (SELECT key FROM audit ORDER BY key LIMIT ?2)",
+    )
+    .bind(before)
+    .bind(i64::from(limit))
+    .execute(connection)
+    .await
+    .during("forget old entries of the audit log")?;
+    Ok(removed.rows_affected())
 }
 
 async fn append(connection: &mut SqliteConnection, now: i64, entry: NewAuditEntry) -> Result<()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wellspring_store::accounts::{Accounts, Grant, NewKey, Right, Usage};
 use wellspring_store::audit::{AuditFilter, AuditLog, NewAuditEntry};
+use wellspring_store::clock::Clock;
 use wellspring_store::*;
 
 use super::fixture::{Fixture, document, id, kind, tenant};
@@ -158,6 +159,29 @@ fn entry(of: &str, actor: &str, object: &str) -> NewAuditEntry {
     }
 }
 
+pub(crate) async fn only_old_entries_of_the_audit_log_are_forgotten(b: &Books) {
+    let kept = async || {
+        let page = b.audit.entries(AuditFilter::default(), None, 100).await.unwrap();
+        page.items.into_iter().filter_map(|entry| entry.object).collect::<Vec<_>>()
+    };
+    for object in ["a", "b", "c"] {
+        b.audit.append(entry("one", "key:a", object)).await.unwrap();
+    }
+    let first_day = b.catalog.clock.now();
+    b.catalog.clock.advance(Duration::from_secs(86_400));
+    b.audit.append(entry("two", "key:b", "d")).await.unwrap();
+    assert_eq!(b.audit.forget(first_day, 100).await.unwrap(), 0, "none is from before it");
+    assert_eq!(
+        b.audit.forget(first_day + 1, 2).await.unwrap(),
+        2,
+        "the oldest first, and no more than asked"
+    );
+    assert_eq!(kept().await, ["d", "c"]);
+    assert_eq!(b.audit.forget(first_day + 1, 100).await.unwrap(), 1);
+    assert_eq!(b.audit.forget(first_day + 1, 100).await.unwrap(), 0);
+    assert_eq!(kept().await, ["d"]);
+}
+
 pub(crate) async fn the_audit_log_is_read_newest_first_and_per_tenant(b: &Books) {
     for (of, actor, object) in
         [("one", "key:a", "x"), ("two", "key:b", "x"), ("one", "key:c", "y"), ("one", "key:a", "y")]
@@ -200,6 +224,7 @@ macro_rules! account_rules {
             senseless_keys_are_refused,
             usage_follows_what_is_held,
             the_audit_log_is_read_newest_first_and_per_tenant,
+            only_old_entries_of_the_audit_log_are_forgotten,
         }
     };
 }

@@ -30,3 +30,19 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON users, sign_ins TO wellspring_app;
 
 -- The place in a trace of the request that brought the document, as W3C's Trace Context writes it; null where none was recorded.
 ALTER TABLE jobs ADD COLUMN trace TEXT;
+
+-- Entries of the audit log are removed by age alone: in a transaction that says from before when. Those that are younger, and any
+-- without such a word, stay.
+DROP TRIGGER audit_is_append_only ON audit;
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION refuse_removal() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.at < coalesce(nullif(current_setting('wellspring.audit_horizon', true), ''), '0')::bigint THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'the audit log is append-only';
+END
+$$;
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_removal();
+GRANT DELETE ON audit TO wellspring_app;

@@ -25,3 +25,16 @@ CREATE INDEX sign_ins_by_expiry ON sign_ins (refresh_expires);
 
 -- The place in a trace of the request that brought the document, as W3C's Trace Context writes it; null where none was recorded.
 ALTER TABLE jobs ADD COLUMN trace TEXT;
+
+-- Entries of the audit log from before this moment may be removed; it only moves forward. Younger ones can't be removed by anybody.
+CREATE TABLE audit_horizon (before INTEGER NOT NULL) STRICT;
+INSERT INTO audit_horizon VALUES (0);
+CREATE TRIGGER audit_horizon_moves_forward BEFORE UPDATE ON audit_horizon WHEN NEW.before < OLD.before
+BEGIN
+    SELECT raise(ABORT, 'the horizon of the audit log only moves forward');
+END;
+DROP TRIGGER audit_is_not_removed;
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit WHEN OLD.at >= (SELECT before FROM audit_horizon)
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
