@@ -167,6 +167,7 @@ fn document(id: &str, blob: ContentHash) -> NewDocument {
         title: None,
         metadata: Metadata::new(),
         acl: None,
+        trace: None,
     }
 }
 
