@@ -175,7 +175,7 @@ impl Store {
         let identity = catalog.identity().await?;
         let remotes = Remotes::open(&vectors, &identity, Some(&catalog))?;
         let replica = Replica::new(&folder.replica()?);
-        let replica = if remotes.are_chosen() { replica.sharing_vectors() } else { replica };
+        let replica = if remotes.shares() { replica.sharing_vectors() } else { replica };
         let catalog = catalog.for_replica(Some(replica));
         let blobs = PostgresBlobs::of(&catalog);
         // The folder may have served another catalog, whose keys mean other chunks.

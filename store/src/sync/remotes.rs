@@ -78,11 +78,6 @@ impl Remotes {
         Ok(Self { choice: config.engine, pgvector, qdrant, holder, shared: postgres.is_some() })
     }
 
-    /// Whether vectors are to be kept outside the process, where all processes share them.
-    pub(crate) fn are_chosen(&self) -> bool {
-        matches!(self.chosen(), Some(VectorEngine::Remote(_)))
-    }
-
     /// The engine that new generations are made in, whatever the size; `None` where the size decides.
     pub(super) fn chosen(&self) -> Option<VectorEngine> {
         match self.choice {

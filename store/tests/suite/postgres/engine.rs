@@ -123,7 +123,7 @@ async fn leased(store: &Store, scope: &wellspring_store::CollectionScope, id: &s
         }
         if let Some(lease) = store.catalog.lease("test", Duration::from_secs(60)).await.unwrap() {
             let id = lease.document.id.as_str().to_owned();
-            world::finish(store, scope, &lease, &id, &[id.clone()]).await;
+            world::finish(store, scope, &lease, &id, std::slice::from_ref(&id)).await;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
