@@ -37,8 +37,8 @@ pub(crate) async fn bind(address: &str, authentication: bool) -> anyhow::Result<
         .with_context(|| format!("{address} can't be listened on; is another server running there?"))
 }
 
-/// Serves HTTP, and gRPC where there is a listener for it, and works off jobs, as far as that is its duty, until `shutdown` resolves. Then nothing new is accepted, requests in flight and
-/// running jobs have `server.shutdown_seconds` to end, streams are ended with a terminal event, and what jobs have not
+/// Serves HTTP, and gRPC where there is a listener for it, and works off jobs, as far as that is its duty, until `shutdown`
+/// resolves. Then nothing new is accepted, requests in flight and running jobs have `server.shutdown_seconds` to end, streams are ended with a terminal event, and what jobs have not
 /// finished goes back into the queue.
 pub(crate) async fn serve(
     app: App,
