@@ -134,7 +134,7 @@ async fn measure(
     let build = start.elapsed();
     let mut lines = Vec::new();
     for (share, among) in &workload.filters {
-        let (mut found, mut wanted, mut times) = (0, 0, Vec::new());
+        let (mut found, mut wanted, mut times) = (0_usize, 0_usize, Vec::new());
         for query in &workload.queries {
             let exact = keys(oracle, query, among.as_ref()).await?;
             let start = Instant::now();
@@ -145,8 +145,11 @@ async fn measure(
         }
         times.sort_unstable();
         let at = |part: usize| times[times.len() * part / 100].as_secs_f64() * 1e3;
-        let recall = f64::from(found as u32) / f64::from(wanted.max(1) as u32);
-        lines.push(format!("| {name} | {share} | {recall:.4} | {:.1} | {:.1} |", at(50), at(99)));
+        let recall = match wanted {
+            0 => "nothing left".to_owned(),
+            wanted => format!("{:.4}", f64::from(found as u32) / f64::from(wanted as u32)),
+        };
+        lines.push(format!("| {name} | {share} | {recall} | {:.1} | {:.1} |", at(50), at(99)));
     }
     Ok(Measured { name, build, bytes: bytes().await, lines })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wellspring_store::catalog::IndexKind;
 use wellspring_store::catalog::postgres::PostgresConfig;
 use wellspring_store::vector::choice::{EngineChoice, VectorsConfig};
-use wellspring_store::verify::{VerifyOptions, verify};
+use wellspring_store::verify::{FindingKind, VerifyOptions, verify};
 use wellspring_store::{ErrorKind, Store, StoreConfig};
 
 use super::{Release, Server, server};
@@ -36,7 +36,9 @@ async fn tables(server: &Server, database: &str) -> Vec<String> {
 
 async fn clean(store: &Store) {
     let options = VerifyOptions { repair: false, orphan_grace: Duration::ZERO };
-    let found = verify(store, None, options, None).await.unwrap();
+    let mut found = verify(store, None, options, None).await.unwrap();
+    // That a process opens its own index of words behind the others' is said once, at opening.
+    found.findings.retain(|f| f.part != "keyword" || f.kind != FindingKind::MendedAtOpening);
     assert!(found.is_clean(), "{found:?}");
 }
 

@@ -15,6 +15,7 @@ const TABLES: &[&str] = &[
     "segments",
     "chunks",
     "vectors",
+    "vector_writers",
     "fields",
     "names",
     "jobs",

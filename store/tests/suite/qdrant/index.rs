@@ -90,7 +90,7 @@ async fn indexes_of_other_catalogs_and_tenants_are_apart() {
 
 async fn apart(config: &QdrantConfig) {
     let docs = docs().await;
-    let (one, two) = (QdrantEngine::new(&config, "one").unwrap(), QdrantEngine::new(&config, "two").unwrap());
+    let (one, two) = (QdrantEngine::new(config, "one").unwrap(), QdrantEngine::new(config, "two").unwrap());
     let first = one.index(&docs, 1, DIMENSION).await.unwrap();
     let second = two.index(&docs, 1, DIMENSION).await.unwrap();
     first.upsert(entries(1..=5, 1, DIMENSION)).await.unwrap();

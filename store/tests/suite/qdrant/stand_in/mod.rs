@@ -37,7 +37,6 @@ pub(super) fn start(version: &str) -> SocketAddr {
     address
 }
 
-#[expect(clippy::result_large_err, reason = "the shape of an interceptor")]
 fn with_key(request: Request<()>) -> Result<Request<()>, Status> {
     match request.metadata().get("api-key") {
         Some(key) if key == KEY => Ok(request),

@@ -1,6 +1,5 @@
 //! What the stand-in keeps, and how it answers each message. It refuses what would break a promise of ours: writes that do not
 //! wait, deletes that are not strongly ordered, searches that do not name the tenant.
-#![expect(clippy::result_large_err, reason = "tonic's status is the answer")]
 
 use std::collections::{BTreeMap, HashMap};
 
