@@ -129,7 +129,18 @@ async fn an_export_holds_what_its_reader_may_see() {
     assert_eq!(reader.get(path).await.problem(), "forbidden");
     assert_eq!(operator.get(&format!("{path}?vectors=true")).await.problem(), "invalid");
     let missing = server.send(operator.request(Method::GET, "/v1/collections/nowhere/export")).await;
-    assert_eq!(missing.problem(), "not_found");
+    assert_eq!(missing.problem(), "not-found");
+
+    let kept = operator.get("/v1/audit").await.good();
+    let entries = kept["entries"].as_array().unwrap();
+    assert!(
+        entries.iter().any(|entry| entry["action"] == "exportCollection" && entry["outcome"] == 200),
+        "{kept}"
+    );
+    assert!(
+        entries.iter().any(|entry| entry["action"] == "exportCollection" && entry["outcome"] == 403),
+        "{kept}"
+    );
 
     // The command writes the same lines.
     let data = Arc::clone(&server.data);

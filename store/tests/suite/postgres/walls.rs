@@ -43,6 +43,7 @@ const TABLES: &[&str] = &[
     "event_numbers",
     "webhook_cursors",
     "deliveries",
+    "restores",
 ];
 
 /// A connection as a login that is a member of the application's role and nothing else, under that role.
