@@ -15,7 +15,7 @@ use wellspring_store::audit::NewAuditEntry;
 use super::caller::unauthenticated;
 use super::limits::InProgress;
 use super::policy::{Class, Need, class, need};
-use super::{Shared, classes, measure};
+use super::{Shared, classes, export, measure};
 use crate::auth::{Refusal, Sender};
 use crate::limits::{Allowance, Rates, Verdict};
 use crate::problem::{Code, Problem};
@@ -101,22 +101,21 @@ pub(super) async fn authorise(State(server): State<Shared>, mut request: Request
     let response = match needed {
         Need::Right(right) if !sender.permits(right) => {
             let response = forbidden(right).into_response();
-            if right != Right::Read && changes(&method) {
+            if right != Right::Read && is_kept(&method, route) {
                 let entry = entry(&server, &sender, &mut request, &method, route).await;
                 keep(&server, entry, response.status()).await;
             }
             response
         }
-        Need::Right(Right::Write | Right::Admin) if changes(&method) => {
+        Need::Right(Right::Write | Right::Admin) if is_kept(&method, route) => {
             audited(Arc::clone(&server), sender.clone(), request, method, route, next).await
         }
         _ => next.run(request).await,
     };
-    // Every answer in gRPC is a stream.
-    let streams = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == "text/event-stream" || kind == "application/grpc");
+    // Every answer in gRPC is a stream, and so is an export.
+    let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        ["text/event-stream", "application/grpc", "application/x-ndjson"].iter().any(|stream| kind == stream)
+    });
     let until = streams.then(|| server.authenticator.clone().revocation(sender.clone()));
     let mut response = classes::hold(response, place, until.map(|until| Box::pin(until) as classes::Until));
     if let Some(allowance) = allowance {
@@ -125,8 +124,9 @@ pub(super) async fn authorise(State(server): State<Shared>, mut request: Request
     response
 }
 
-fn changes(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+/// Whether the audit log says who did it: what changes something, and taking a whole collection out.
+fn is_kept(method: &Method, route: Option<&str>) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || route == Some(export::ROUTE)
 }
 
 /// Runs a request that changes something to its end, whether or not the client waits for it, and keeps who sent it.

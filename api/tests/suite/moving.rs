@@ -117,9 +117,12 @@ async fn an_export_holds_what_its_reader_may_see() {
         assert_eq!(chunk["vector"].as_array().unwrap().len(), dimension);
     }
 
-    let outsider = operator.key(json!({ "name": "o", "rights": ["admin"], "principals": ["user:o"] })).await;
-    let seen = lines(outsider.get(path).await.good().as_str().unwrap());
-    assert_eq!(of(&seen, "document", "id"), ["open"]);
+    // Another tenant's administrator has a collection of the same name, and nothing of this one.
+    let other = operator.key(json!({ "name": "o", "rights": ["admin"], "tenant": "other" })).await;
+    assert_eq!(other.get(path).await.problem(), "not-found");
+    other.add(json!({ "id": "theirs", "text": "Words of others." })).await;
+    let seen = lines(other.get(path).await.good().as_str().unwrap());
+    assert_eq!(of(&seen, "document", "id"), ["theirs"]);
     let filtered = operator.get(&format!("{path}?filter=year%20%3E%3D%202025")).await.good();
     assert_eq!(
         *lines(filtered.as_str().unwrap()).last().unwrap(),
@@ -129,7 +132,18 @@ async fn an_export_holds_what_its_reader_may_see() {
     assert_eq!(reader.get(path).await.problem(), "forbidden");
     assert_eq!(operator.get(&format!("{path}?vectors=true")).await.problem(), "invalid");
     let missing = server.send(operator.request(Method::GET, "/v1/collections/nowhere/export")).await;
-    assert_eq!(missing.problem(), "not_found");
+    assert_eq!(missing.problem(), "not-found");
+
+    let kept = operator.get("/v1/audit").await.good();
+    let entries = kept["entries"].as_array().unwrap();
+    assert!(
+        entries.iter().any(|entry| entry["action"] == "exportCollection" && entry["outcome"] == 200),
+        "{kept}"
+    );
+    assert!(
+        entries.iter().any(|entry| entry["action"] == "exportCollection" && entry["outcome"] == 403),
+        "{kept}"
+    );
 
     // The command writes the same lines.
     let data = Arc::clone(&server.data);

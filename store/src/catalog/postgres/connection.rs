@@ -357,12 +357,7 @@ pub(super) async fn prepare(config: &PostgresConfig, whole: bool) -> Result<()> 
     let mut connection = reach(&owner, Duration::from_secs(config.acquire_timeout_seconds.into())).await?;
     let migrated = migrate(&mut connection).await;
     let unfinished = match &migrated {
-        Ok(()) if whole => {
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM restores WHERE finished_at IS NULL)")
-                .fetch_one(&mut connection)
-                .await
-                .during("look for restores")
-        }
+        Ok(()) if whole => unfinished(&mut connection).await,
         _ => Ok(false),
     };
     connection.close().await.during("connect to PostgreSQL")?;
@@ -374,6 +369,18 @@ pub(super) async fn prepare(config: &PostgresConfig, whole: bool) -> Result<()> 
         ));
     }
     Ok(())
+}
+
+/// Whether a restore into the database did not finish.
+async fn unfinished(connection: &mut PgConnection) -> Result<bool> {
+    sqlx::raw_sql("SET wellspring.tenant = '*'")
+        .execute(&mut *connection)
+        .await
+        .during("look for restores")?;
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM restores WHERE finished_at IS NULL)")
+        .fetch_one(connection)
+        .await
+        .during("look for restores")
 }
 
 /// A connection of its own, under no other role than the user's.

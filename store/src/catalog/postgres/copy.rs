@@ -2,6 +2,7 @@
 //! alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -22,6 +23,9 @@ use crate::error::{ErrorKind, Result, StoreError};
 
 /// Whoever has this advisory lock, shared, may still need bytes that no version refers to any more.
 pub(crate) const BLOBS_WANTED: &str = "hashtextextended('wellspring blobs wanted', 0)";
+
+/// How long a connection that was closed may take to be gone at the server.
+const GOING: Duration = Duration::from_secs(5);
 
 /// See [`Cut`].
 pub(crate) struct PostgresCut {
@@ -206,6 +210,10 @@ pub(crate) struct PostgresTarget {
 /// Says in the database that its restore is over: from now on servers open it.
 pub(crate) async fn finished(config: &PostgresConfig, now: i64) -> Result<()> {
     let mut connection = connect(config, config.owner_url.as_deref().unwrap_or(&config.url)).await?;
+    sqlx::raw_sql("SET wellspring.tenant = '*'")
+        .execute(&mut connection)
+        .await
+        .during("finish the restore")?;
     sqlx::query("UPDATE restores SET finished_at = $1 WHERE finished_at IS NULL")
         .bind(now)
         .execute(&mut connection)
@@ -260,18 +268,25 @@ impl PostgresTarget {
 
 /// `Conflict` for a database with rows in it, or with somebody else at work.
 async fn refuse_used(connection: &mut PgConnection) -> Result<()> {
-    let others: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
-            AND application_name = 'wellspring'",
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .during("look at the database")?;
-    if others > 0 {
-        return Err(StoreError::new(
-            ErrorKind::Conflict,
-            "another process of Wellspring uses this database: stop it, then restore",
-        ));
+    let deadline = Instant::now() + GOING;
+    loop {
+        let others: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND pid <> pg_backend_pid() AND application_name = 'wellspring'",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .during("look at the database")?;
+        if others == 0 {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(StoreError::new(
+                ErrorKind::Conflict,
+                "another process of Wellspring uses this database: stop it, then restore",
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for table in [
         "tenants",

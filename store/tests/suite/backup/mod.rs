@@ -43,6 +43,7 @@ pub(crate) async fn filled(folder: &Path) {
     let scope = world::collection(&store, "docs").await;
     world::fill(&store, &scope).await;
     world::collection(&store, "empty").await;
+    while store.purge_once(100).await.unwrap().versions > 0 {}
     world::close(store).await;
     let mut connection =
         SqliteConnectOptions::new().filename(folder.join("catalog.db")).connect().await.unwrap();

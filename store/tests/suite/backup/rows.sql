@@ -26,3 +26,6 @@ INSERT INTO fields VALUES
     (4, 1, 'long', 1, replace(hex(zeroblob(300)), '0', 'ü')), (4, 1, 'nul', 1, 'a' || char(0) || 'b'),
     (4, 1, 'number', 2, 0.1), (4, 1, 'number', 2, -1.7976931348623157e308), (4, 1, 'number', 2, 5e-324),
     (4, 1, 'flag', 3, 1), (4, 1, 'instant', 4, -62135596800000000), (4, 1, 'there', 0, NULL);
+-- A purge forgets events that nobody has to be told of.
+INSERT INTO events (tenant, collection, kind, document_id, version, job, reason, at) VALUES
+    ('default', 'docs', 'job.indexed', 'doc-1', 2, 'j', NULL, 17), ('other', 'gone', 'collection.deleted', NULL, NULL, NULL, NULL, 18);

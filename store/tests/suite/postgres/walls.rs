@@ -47,6 +47,7 @@ const TABLES: &[&str] = &[
     "deliveries",
     "users",
     "sign_ins",
+    "restores",
 ];
 
 /// A connection as a login that is a member of the application's role and nothing else, under that role.
