@@ -129,7 +129,10 @@ async fn overload(arguments: &Arguments, data: &Path) -> anyhow::Result<()> {
         let report = open_loop(target, rate, arguments.seconds, next(rate * arguments.seconds)).await;
         // What is left when the answers have had theirs.
         let left = processor(&server)? - before - each * report.count(Outcome::Good) as f64;
-        let refusal = (left / report.count(Outcome::Refused).max(1) as f64).max(0.0);
+        let refusal = match report.count(Outcome::Refused) {
+            0 => 0.0,
+            refused => (left / refused as f64).max(0.0),
+        };
         let memory = resident_mib(&server)?;
         let normal = normal_again(target, next(0.0)).await;
         row(times, rate, &report, peak, refusal, memory, normal);

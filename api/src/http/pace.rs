@@ -258,7 +258,7 @@ mod tests {
         // Nothing was measured: one may wait beside the one that runs.
         let mut second = Box::pin(pace.turn(&b));
         assert!((&mut second).now_or_never().is_none());
-        let refused = pace.turn(&a).now_or_never().unwrap().unwrap_err();
+        let refused = pace.turn(&b).now_or_never().unwrap().unwrap_err();
         assert_eq!(refused.status(), axum::http::StatusCode::SERVICE_UNAVAILABLE);
         drop(first);
         let second = second.now_or_never().unwrap().unwrap();

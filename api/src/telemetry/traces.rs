@@ -63,15 +63,14 @@ impl TracesConfig {
         Ok(())
     }
 
-    /// Whether there is a collector, by configuration or environment.
-    fn is_on(&self) -> bool {
+    /// The collector, by configuration or environment; `None` without one, and where OpenTelemetry is switched off.
+    fn collector(&self) -> Option<String> {
         let said = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         if said("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return false;
+            return None;
         }
-        self.endpoint.is_some()
-            || said("OTEL_EXPORTER_OTLP_ENDPOINT").is_some()
-            || said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").is_some()
+        let named = self.endpoint.clone().or_else(|| said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"));
+        named.or_else(|| said("OTEL_EXPORTER_OTLP_ENDPOINT"))
     }
 }
 
@@ -81,12 +80,11 @@ pub(crate) struct Traces(SdkTracerProvider);
 impl Traces {
     /// `None` where no collector is named. `runtime` carries the requests to the collector.
     pub(crate) fn new(config: &TracesConfig, runtime: &Handle) -> anyhow::Result<Option<Self>> {
-        if !config.is_on() {
-            return Ok(None);
-        }
+        let Some(collector) = config.collector() else { return Ok(None) };
+        let is_here = ["//localhost", "//127.0.0.1", "//[::1]"].iter().any(|host| collector.contains(host));
         let mut exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Courier::new(runtime.clone())?)
+            .with_http_client(Courier::new(runtime.clone(), is_here)?)
             .with_timeout(PATIENCE);
         if let Some(endpoint) = &config.endpoint {
             exporter = exporter.with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')));
@@ -144,10 +142,12 @@ struct Courier {
 }
 
 impl Courier {
-    fn new(runtime: Handle) -> anyhow::Result<Self> {
+    /// A proxy is used unless the collector is on this machine.
+    fn new(runtime: Handle, is_here: bool) -> anyhow::Result<Self> {
         // An error means that another part of the program installed a provider first: just as good.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        let client = if is_here { builder.no_proxy() } else { builder }
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()

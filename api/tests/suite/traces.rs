@@ -73,7 +73,7 @@ async fn every_documented_span_of_an_upload_and_an_answer_arrives_below_the_righ
     assert_eq!(answered.good()["model"], "leave-bot");
 
     let wanted: BTreeSet<String> = documented().into_iter().map(|(name, ..)| name).collect();
-    assert_eq!(wanted.len(), 20, "{wanted:?}");
+    assert_eq!(wanted.len(), 22, "{wanted:?}");
     let has = |spans: &[Span], name: &str| spans.iter().any(|span| kind_of(span) == name);
     let spans = collector
         .until(|spans| {
