@@ -220,7 +220,7 @@ fn links_of_a_page_stand_where_their_words_do() {
 
 #[test]
 fn links_with_equal_words_stand_one_after_the_other() {
-    let source = "<html><body><main><h1>Forms</h1><p>The form for leave is here: <a href=leave.html>here</a>, the one for sick notes is \
+    let source = "<html><body><main><h1>Forms</h1><p>The form for leave is <a href=leave.html>here</a>, the one for sick notes is \
         <a href=sick.html>here</a>, and nothing else is asked of anybody who works with us.</p></main></body></html>";
     let found = read(source.as_bytes(), "forms.html").unwrap();
     let told: Vec<_> = found.links.iter().map(|link| (link.at, link.target.as_str())).collect();
